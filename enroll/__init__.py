@@ -1,0 +1,1 @@
+"""The ground: what enrollment is, whatever the protocol, the database or the key."""

@@ -1,0 +1,127 @@
+"""Certificates decided, signed and kept."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+from enroll.profiles import CertificateClass, KeyUsageBit
+
+
+class CertificateStatus(StrEnum):
+    """What has become of a certificate; expiry is read off its dates, never stored."""
+
+    PENDING_CONFIRM = "pending_confirm"
+    ACTIVE = "active"
+    SUPERSEDED = "superseded"
+    ON_HOLD = "on_hold"
+    REVOKED = "revoked"
+
+
+class RevocationReason(StrEnum):
+    """CRLReason of RFC 5280 §5.3.1, as it names them."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    CA_COMPROMISE = "cACompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    CERTIFICATE_HOLD = "certificateHold"
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+    AA_COMPROMISE = "aACompromise"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuanceOrder:
+    """A decided certificate, not yet signed. Everything in it comes from registry and profile.
+
+    `subject` and `subject_alternative_names` are final; the authority adds only what is its own:
+    issuer, AKI, SKI, CRL and AIA addresses, basicConstraints.
+    """
+
+    serial_number: int
+    issuer: str
+    subject: x509.Name
+    subject_alternative_names: tuple[x509.GeneralName, ...]
+    public_key: CertificatePublicKeyTypes
+    key_usage: frozenset[KeyUsageBit]
+    extended_key_usage: tuple[x509.ObjectIdentifier, ...]
+    not_valid_before: datetime
+    not_valid_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCertificate:
+    """A signed certificate, DER, with the issuing CA and those above it, nearest first."""
+
+    der: bytes
+    chain: tuple[bytes, ...]
+    issuer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateRecord:
+    """A certificate as the registry keeps it. `device_id` is None for the server's own.
+
+    `serial_number` is lower-case hex, `fingerprint` and `spki_sha256` SHA-256 in lower-case hex.
+    `credential_id` names what was shown to obtain it (see `Authentication`).
+    """
+
+    fingerprint: str
+    issuer: str
+    serial_number: str
+    device_id: str | None
+    profile: str
+    certificate_class: CertificateClass
+    certificate_profile: str
+    certificate_profile_version: int
+    spki_sha256: str
+    der: bytes = field(repr=False)
+    not_valid_before: datetime
+    not_valid_after: datetime
+    status: CertificateStatus
+    issued_at: datetime
+    credential_id: str | None = None
+    attempt_id: str | None = None
+    confirmed_at: datetime | None = None
+    superseded_at: datetime | None = None
+    revoked_at: datetime | None = None
+    revocation_reason: RevocationReason | None = None
+
+    @cached_property
+    def certificate(self) -> x509.Certificate:
+        return x509.load_der_x509_certificate(self.der)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it fills its slot, or waits to."""
+        return self.status in {
+            CertificateStatus.ACTIVE,
+            CertificateStatus.PENDING_CONFIRM,
+            CertificateStatus.ON_HOLD,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokedEntry:
+    """One line of a CRL: an unexpired certificate that is revoked or on hold."""
+
+    serial_number: str
+    revoked_at: datetime
+    reason: RevocationReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationList:
+    """A signed CRL, DER, with its number."""
+
+    issuer: str
+    number: int
+    der: bytes = field(repr=False)
+    this_update: datetime
+    next_update: datetime
+    revocation_version: int

@@ -1,0 +1,72 @@
+"""What a requester shows, and what showing it proved."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from cryptography import x509
+
+
+class CredentialKind(StrEnum):
+    """The sorts of proof that an enrollment profile may accept."""
+
+    ONE_TIME_CODE = "one_time_code"
+    OWN_CERTIFICATE = "own_certificate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPBasic:
+    """A user name and a password sent in the clear under TLS (RFC 7617)."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLSClientCertificate:
+    """The chain a client sent in its TLS handshake, its own certificate first.
+
+    The handshake proved possession of the leaf's key. Nothing else in it has been checked.
+    """
+
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        return self.chain[0]
+
+
+Credential = HTTPBasic | TLSClientCertificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneTimeCode:
+    """A per-device secret as the registry keeps it: a keyed digest, never the code.
+
+    `wrapped` holds the code encrypted under a key outside the database, only where a protocol's
+    MAC will need its clear value.
+    """
+
+    code_id: str
+    device_id: str
+    digest: bytes = field(repr=False)
+    wrapped: bytes | None = field(default=None, repr=False)
+    max_uses: int = 1
+    uses: int = 0
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+
+    def is_active(self, now: datetime) -> bool:
+        return self.revoked_at is None and self.uses < self.max_uses and now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authentication:
+    """Who was proven, and by what. `credential_id` names the code, or the certificate's SHA-256."""
+
+    kind: CredentialKind
+    device_id: str
+    credential_id: str
+    authenticated_at: datetime
+    code: OneTimeCode | None = None

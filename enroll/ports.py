@@ -1,0 +1,309 @@
+"""What the ground needs of the world: registry, authority, clock, randomness."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol, Self
+
+from enroll.certificates import (
+    CertificateRecord,
+    IssuanceOrder,
+    IssuedCertificate,
+    RevocationList,
+    RevokedEntry,
+)
+from enroll.credentials import OneTimeCode
+from enroll.device import Device, DeviceIdentity
+from enroll.events import Attempt, EnrollmentEvent
+from enroll.profiles import (
+    CertificateProfile,
+    DeviceGroup,
+    EnrollmentProfile,
+    PolicySnapshot,
+    Tenant,
+)
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Tell the time, UTC and aware."""
+        ...
+
+
+class Randomness(Protocol):
+    def octets(self, count: int) -> bytes: ...
+
+
+class CodeVault(Protocol):
+    """Holds the pepper and the wrapping key, which lie outside the database."""
+
+    def digest(self, code: str) -> bytes:
+        """Give HMAC-SHA-256 of the code, hyphens and case taken off."""
+        ...
+
+    def wrap(self, code_id: str, code: str) -> bytes: ...
+
+    def unwrap(self, code_id: str, wrapped: bytes) -> str: ...
+
+
+class CertificateAuthority(Protocol):
+    """Signs orders. Raises AuthorityUnavailable when it cannot now, PolicyViolation if never."""
+
+    async def issue(self, order: IssuanceOrder) -> IssuedCertificate: ...
+
+    def check_issued(self, record: CertificateRecord) -> None:
+        """Check that the issuer named in the record signed this very certificate.
+
+        Raises EnrollmentError (SIGNER_NOT_TRUSTED).
+        """
+        ...
+
+    def chain(self, issuer: str) -> tuple[bytes, ...]:
+        """Give the issuing CA's certificate and those above it, DER, nearest first."""
+        ...
+
+    def not_valid_after(self, issuer: str) -> datetime:
+        """Tell when the issuing CA's certificate ends; no leaf may outlive it."""
+        ...
+
+
+class DeviceRepository(Protocol):
+    async def by_id(self, device_id: str) -> Device | None: ...
+
+    async def by_reference(self, tenant_id: str, reference: str) -> Device | None:
+        """Find a device by its name, or else by its serial number."""
+        ...
+
+    async def named_by(
+        self, tenant_id: str, names: Iterable[str], identities: Iterable[DeviceIdentity]
+    ) -> frozenset[str]:
+        """Give the ids of all devices that any of these device names or identities points at."""
+        ...
+
+    async def list(self, tenant_id: str | None = None) -> Sequence[Device]: ...
+
+    def add(self, device: Device) -> None:
+        """Store a new device. On commit: AlreadyTaken (device_name, identity)."""
+        ...
+
+    def save(self, device: Device) -> None:
+        """Store a changed device, whose version must still be `device.version`.
+
+        The stored version is one higher. On commit: ConcurrentChange.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceKey:
+    """Whose a public key is; once compromised it is nobody's, for ever."""
+
+    spki_sha256: str
+    device_id: str | None
+    compromised: bool
+
+
+class KeyRepository(Protocol):
+    async def find(self, spki_sha256: str) -> DeviceKey | None: ...
+
+    def claim(self, spki_sha256: str, device_id: str, at: datetime) -> None:
+        """Make the key the device's. No change if it already is.
+
+        On commit: AlreadyTaken (public_key) if it is another's or compromised.
+        """
+        ...
+
+    def condemn(self, spki_sha256: str, at: datetime) -> None:
+        """Mark the key compromised, known or not."""
+        ...
+
+
+class CertificateRepository(Protocol):
+    async def by_fingerprint(self, fingerprint: str) -> CertificateRecord | None: ...
+
+    async def by_serial(self, serial_number: str) -> Sequence[CertificateRecord]: ...
+
+    async def live_of(self, device_id: str) -> Sequence[CertificateRecord]:
+        """Give the device's certificates that fill a slot or wait to (active, pending, held)."""
+        ...
+
+    async def of_device(self, device_id: str) -> Sequence[CertificateRecord]:
+        """Give all certificates that the device ever got, newest first."""
+        ...
+
+    async def list(self) -> Sequence[CertificateRecord]: ...
+
+    async def pending_since(self, before: datetime) -> Sequence[CertificateRecord]:
+        """Give those that wait for confirmation and were issued before then."""
+        ...
+
+    async def revoked(self, issuer: str, now: datetime) -> Sequence[RevokedEntry]:
+        """Give the unexpired certificates of the issuer that are revoked or on hold."""
+        ...
+
+    def add(self, record: CertificateRecord) -> None:
+        """Store a certificate. On commit: AlreadyTaken (serial_number)."""
+        ...
+
+    def save(self, record: CertificateRecord, *, was: CertificateRecord) -> None:
+        """Store a changed status and its dates. On commit: ConcurrentChange if no longer `was`."""
+        ...
+
+
+class CodeRepository(Protocol):
+    async def of_device(self, device_id: str) -> Sequence[OneTimeCode]: ...
+
+    def add(self, code: OneTimeCode) -> None: ...
+
+    def consume(self, code: OneTimeCode, at: datetime) -> None:
+        """Count one use. On commit: ConcurrentChange unless uses are as read and one is left."""
+        ...
+
+    def revoke(self, code: OneTimeCode, at: datetime) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """One request already answered, so that its repetition gets the same answer (T-13).
+
+    Keyed by device, slot, public key and the credential shown.
+    """
+
+    device_id: str
+    profile: str
+    spki_sha256: str
+    credential_id: str
+    fingerprint: str
+    created_at: datetime
+
+
+class TransactionRepository(Protocol):
+    async def find(
+        self, device_id: str, profile: str, spki_sha256: str, credential_id: str
+    ) -> Transaction | None:
+        """Give the newest of this key."""
+        ...
+
+    def add(self, transaction: Transaction) -> None: ...
+
+
+class AttemptRepository(Protocol):
+    def add(self, attempt: Attempt) -> None: ...
+
+    async def list(
+        self, *, denied_only: bool = False, since: datetime | None = None, limit: int | None = None
+    ) -> Sequence[Attempt]:
+        """Give attempts, newest first."""
+        ...
+
+
+class EventLog(Protocol):
+    def append(self, event: EnrollmentEvent) -> None:
+        """Add to this process's hash chain, in the same transaction as the unit's changes."""
+        ...
+
+    async def of_device(self, device_id: str) -> Sequence[EnrollmentEvent]: ...
+
+
+class PolicyRepository(Protocol):
+    async def snapshot(self) -> PolicySnapshot:
+        """Give all policy at its present version; cheap when it has not changed."""
+        ...
+
+    def expect(self, version: int) -> None:
+        """On commit: ConcurrentChange unless policy is still at this version."""
+        ...
+
+    def put_tenant(self, tenant: Tenant) -> None: ...
+
+    def put_group(self, group: DeviceGroup) -> None: ...
+
+    def put_enrollment_profile(self, profile: EnrollmentProfile) -> None:
+        """Store or replace. On commit: AlreadyTaken (slug) if it is another tenant's."""
+        ...
+
+    def put_certificate_profile(self, profile: CertificateProfile) -> None:
+        """Store a version of a certificate profile; older ones are kept."""
+        ...
+
+
+class RevocationListRepository(Protocol):
+    async def latest(self, issuer: str) -> RevocationList | None: ...
+
+    async def version(self) -> int:
+        """Tell how often a revocation, hold or release has been committed."""
+        ...
+
+    def add(self, crl: RevocationList) -> None:
+        """Store it. On commit: ConcurrentChange unless its number is the next one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKey:
+    """A key for the management interface: its public id and a keyed digest of its secret."""
+
+    key_id: str
+    name: str
+    role: str
+    digest: bytes
+    created_at: datetime
+
+
+class AccessKeyRepository(Protocol):
+    async def by_id(self, key_id: str) -> AccessKey | None: ...
+
+    def add(self, key: AccessKey) -> None: ...
+
+
+class UnitOfWork(Protocol):
+    """Reads at once; writes when committed, all or none, durable when `commit` returns.
+
+    Writes are staged in memory, so abandoning a unit costs nothing and holds no lock. Reads do not
+    see the unit's own staged writes. All methods that read, and `commit`, raise
+    RegistryUnavailable when the database cannot serve.
+    """
+
+    @property
+    def devices(self) -> DeviceRepository: ...
+    @property
+    def keys(self) -> KeyRepository: ...
+    @property
+    def certificates(self) -> CertificateRepository: ...
+    @property
+    def codes(self) -> CodeRepository: ...
+    @property
+    def transactions(self) -> TransactionRepository: ...
+    @property
+    def attempts(self) -> AttemptRepository: ...
+    @property
+    def events(self) -> EventLog: ...
+    @property
+    def policy(self) -> PolicyRepository: ...
+    @property
+    def crls(self) -> RevocationListRepository: ...
+    @property
+    def access_keys(self) -> AccessKeyRepository: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    async def commit(self) -> None:
+        """Make all staged writes durable together.
+
+        Raises ConcurrentChange, AlreadyTaken, RegistryUnavailable; nothing is stored then.
+        """
+        ...
+
+
+class Registry(Protocol):
+    """Opens units of work on one database."""
+
+    def unit_of_work(self) -> UnitOfWork: ...

@@ -1,0 +1,63 @@
+"""What a device asks for, after its protocol has been taken off."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+from enroll.credentials import Credential
+from enroll.profiles import KeyUsageBit, ProtocolName
+
+
+class Operation(StrEnum):
+    """The kinds of request."""
+
+    INITIAL = "initial"
+    RENEWAL = "renewal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRequest:
+    """A certification request whose proof of possession has been verified.
+
+    Subject, names and key usage are wishes: what is issued comes from registry and profile.
+    The `change_…` fields hold what RFC 6402 §2.8 ChangeSubjectName asks for, where it is there;
+    `spki` is the SubjectPublicKeyInfo in DER.
+    """
+
+    subject: x509.Name
+    subject_alternative_names: tuple[x509.GeneralName, ...] | None
+    public_key: CertificatePublicKeyTypes
+    spki: bytes
+    spki_sha256: str
+    key_usage: frozenset[KeyUsageBit] | None
+    der_sha256: str
+    change_subject_name: x509.Name | None = None
+    change_subject_alternative_names: tuple[x509.GeneralName, ...] | None = None
+    challenge_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOrigin:
+    """Where and when a request came in: what its attempt is recorded under in any case."""
+
+    correlation_id: str
+    protocol: ProtocolName
+    operation: str
+    profile: str | None
+    peer_address: str
+    received_at: datetime
+    client_certificate_sha256: str | None = None
+    credentials_shown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollmentRequest:
+    """One request to enroll or renew; `origin.profile` is the slug from its path, if any."""
+
+    origin: RequestOrigin
+    operation: Operation
+    certificate_request: CertificateRequest
+    credentials: tuple[Credential, ...] = ()

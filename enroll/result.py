@@ -1,0 +1,35 @@
+"""What became of a request, before any protocol puts it into words."""
+
+from dataclasses import dataclass
+
+from enroll.certificates import CertificateRecord
+from enroll.credentials import CredentialKind
+from enroll.failures import FailureReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A certificate, recorded before this was made; `repeated` if issued earlier (T-13)."""
+
+    record: CertificateRecord
+    chain: tuple[bytes, ...]
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A refusal, recorded before this was made. `detail` is for the log, never for the wire.
+
+    `accepted` holds the kinds of credential that the profile takes for this operation.
+    """
+
+    reason: FailureReason
+    correlation_id: str
+    detail: str
+    finding: str
+    field: str | None = None
+    accepted: frozenset[CredentialKind] = frozenset()
+    retry_after: int | None = None
+
+
+EnrollmentResult = Issued | Rejected

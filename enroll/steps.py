@@ -1,0 +1,85 @@
+"""A request as each stage leaves it: the type says what has been proven."""
+
+from dataclasses import dataclass
+
+from enroll.certificates import CertificateRecord, IssuanceOrder, IssuedCertificate
+from enroll.credentials import Authentication
+from enroll.device import Cause, Device
+from enroll.profiles import (
+    CertificateProfile,
+    DeviceGroup,
+    EnrollmentProfile,
+    PolicySnapshot,
+    Tenant,
+)
+from enroll.request import EnrollmentRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressed:
+    """The endpoint is known: which tenant's which profile, under which version of policy."""
+
+    request: EnrollmentRequest
+    policy: PolicySnapshot
+    tenant: Tenant
+    profile: EnrollmentProfile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated:
+    """A credential that the profile accepts is good. `presented` is the certificate, if it is one.
+
+    `repeat_only`: a spent code, good for the answer that it once got and for nothing new.
+    """
+
+    addressed: Addressed
+    authentication: Authentication
+    presented: CertificateRecord | None = None
+    repeat_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified:
+    """All that the caller showed and claimed points at this one device, or at none."""
+
+    authenticated: Authenticated
+    device: Device
+    group: DeviceGroup
+    live: tuple[CertificateRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated:
+    """The very request that got this certificate (T-13)."""
+
+    identified: Identified
+    record: CertificateRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorized:
+    """This device may have a certificate of this profile now; `cause` says by which transition.
+
+    `confirms` is the presented certificate, where showing it proves that a replacement arrived.
+    """
+
+    identified: Identified
+    cause: Cause
+    certificate_profile: CertificateProfile
+    confirms: CertificateRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The order is written, from registry and profile alone."""
+
+    authorized: Authorized
+    order: IssuanceOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """The certificate exists in this process's memory only, and may not leave it yet."""
+
+    planned: Planned
+    issued: IssuedCertificate

@@ -1,0 +1,89 @@
+"""What a listener hands to a protocol and gets back, whatever the protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from enroll.request import EnrollmentRequest
+from enroll.result import EnrollmentResult, Rejected
+
+
+class TransportFault(StrEnum):
+    """Why the listener could not, or would not, read the request's body."""
+
+    LENGTH_REQUIRED = "length_required"
+    TOO_LARGE = "too_large"
+    BODY_TIMEOUT = "body_timeout"
+    CONTENT_ENCODING = "content_encoding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireRequest:
+    """One HTTP request as a listener read it: bounded, undecoded, with its peer.
+
+    `path` is what follows the mount point, still percent-encoded; `query` is raw too. `headers`
+    looks names up without regard to case. `peer_chain` holds the certificates that the client sent
+    in its TLS handshake, DER, its own first; the handshake proved possession of the first one's
+    key and nothing else. With a `fault`, `body` is empty and the connection closes afterwards.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    peer_chain: tuple[bytes, ...]
+    peer_address: str
+    correlation_id: str
+    received_at: datetime
+    fault: TransportFault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireResponse:
+    """One HTTP answer; the listener adds Content-Length and nothing else of substance."""
+
+    status: int
+    media_type: str
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    close: bool = field(default=False)
+
+
+class ProtocolViolation(Exception):  # noqa: N818 - named after what the peer did
+    """The message broke its protocol below the level of enrollment: path, method, media type.
+
+    `response` answers it in the protocol's own words, `finding` names it in the attempts.
+    """
+
+    def __init__(self, response: WireResponse, finding: str, detail: str) -> None:
+        super().__init__(detail)
+        self.response = response
+        self.finding = finding
+        self.detail = detail
+
+
+class Exchange(Protocol):
+    """One request decoded, and all that its answer needs: the memory of a single message."""
+
+    @property
+    def request(self) -> EnrollmentRequest: ...
+
+    def respond(self, result: EnrollmentResult) -> WireResponse: ...
+
+
+class ProtocolHandler(Protocol):
+    """One protocol: bytes to `EnrollmentRequest`, `EnrollmentResult` to bytes. Pure."""
+
+    def receive(self, wire: WireRequest) -> Exchange | WireResponse:
+        """Decode a request, or answer at once what needs no decision.
+
+        Raises ProtocolViolation, and EnrollmentError for a message that cannot be enrolled from.
+        """
+        ...
+
+    def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:
+        """Answer a message that `receive` could not turn into an Exchange."""
+        ...
