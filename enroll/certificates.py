@@ -125,3 +125,12 @@ class RevocationList:
     this_update: datetime
     next_update: datetime
     revocation_version: int
+
+
+def new_serial_number(octets: bytes) -> int:
+    """Make a certificate serial number of 20 random octets: 159 bits, positive, never zero.
+
+    RFC 5280 §4.1.2.2 allows 20 octets, the first bit of which is the sign.
+    """
+    number = int.from_bytes(octets[:20]) >> 1
+    return number or 1

@@ -1,5 +1,6 @@
 """What a requester shows, and what showing it proved."""
 
+import base64
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -59,6 +60,12 @@ class OneTimeCode:
 
     def is_active(self, now: datetime) -> bool:
         return self.revoked_at is None and self.uses < self.max_uses and now < self.expires_at
+
+
+def new_one_time_code(octets: bytes) -> str:
+    """Make a code of 13 random octets: 20 base32 characters (100 bits) in groups of four."""
+    characters = base64.b32encode(octets[:13]).decode("ascii")[:20]
+    return "-".join(characters[start : start + 4] for start in range(0, 20, 4))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """A device, what is known of it beforehand, and the one table of its states."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,6 +64,14 @@ GLOBAL_IDENTITY_KINDS = frozenset(
     }
 )
 """Kinds unique over the whole installation: one piece of hardware cannot be two devices."""
+
+
+def new_id(now: datetime, octets: bytes) -> str:
+    """Make a UUIDv7 (RFC 9562 §5.7) of the time and ten random octets."""
+    milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
+    random = int.from_bytes(octets[:10])
+    number = milliseconds << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random % 2**62
+    return str(uuid.UUID(int=number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

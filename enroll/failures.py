@@ -92,6 +92,14 @@ class RegistryUnavailable(AuthorityUnavailable):
         super().__init__(detail, finding="registry_unavailable", retry_after=retry_after)
 
 
+class NotFound(Exception):  # noqa: N818 - what a lookup says
+    """What an operator named is not in the registry."""
+
+
+class Refused(Exception):  # noqa: N818 - what a guard says
+    """What an operator asked for is against policy or the object's present state."""
+
+
 class ConcurrentChange(Exception):  # noqa: N818 - an event, not a fault of the caller's
     """What this unit of work had read was changed before it committed; nothing was stored.
 

@@ -138,6 +138,12 @@ class CertificateRepository(Protocol):
         """Give those that wait for confirmation and were issued before then."""
         ...
 
+    async def superseded_before(
+        self, profile: str, before: datetime
+    ) -> Sequence[CertificateRecord]:
+        """Give the slot's superseded certificates, unrevoked and unexpired, that are older."""
+        ...
+
     async def revoked(self, issuer: str, now: datetime) -> Sequence[RevokedEntry]:
         """Give the unexpired certificates of the issuer that are revoked or on hold."""
         ...
@@ -190,6 +196,10 @@ class TransactionRepository(Protocol):
 
 class AttemptRepository(Protocol):
     def add(self, attempt: Attempt) -> None: ...
+
+    def prune(self, *, before: datetime, keep: int) -> None:
+        """Forget attempts older than `before`, and the oldest beyond the newest `keep`."""
+        ...
 
     async def list(
         self, *, denied_only: bool = False, since: datetime | None = None, limit: int | None = None

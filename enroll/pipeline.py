@@ -1,0 +1,180 @@
+"""The stages in their order, and the one place where an EnrollmentError becomes Rejected."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from enroll.events import Attempt, EnrollmentEvent, EventName, Outcome
+from enroll.failures import (
+    AlreadyTaken,
+    AuthorityUnavailable,
+    ConcurrentChange,
+    EnrollmentError,
+    FailureReason,
+    RegistryUnavailable,
+)
+from enroll.ports import CertificateAuthority, Clock, CodeVault, Randomness, Registry, UnitOfWork
+from enroll.request import EnrollmentRequest, RequestOrigin
+from enroll.result import EnrollmentResult, Issued, Rejected
+from enroll.stages.address import address
+from enroll.stages.authenticate import Authenticate, accepted_credentials
+from enroll.stages.authorize import Authorize
+from enroll.stages.identify import identify
+from enroll.stages.issue import Issue
+from enroll.stages.plan import Plan
+from enroll.stages.record import Record
+from enroll.steps import Repeated
+from enroll.trace import DecisionTrace
+
+TRIES = 16
+"""How often a request is decided anew because what it had read was changed meanwhile."""
+
+
+class Pipeline:
+    """From a proven-nothing request to a recorded result."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        authority: CertificateAuthority,
+        vault: CodeVault,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> None:
+        self._registry = registry
+        self._authority = authority
+        self._clock = clock
+        self._authenticate = Authenticate(vault, authority, clock)
+        self._authorize = Authorize(clock)
+        self._plan = Plan(authority, clock, randomness)
+        self._issue = Issue(authority)
+        self._record = Record(clock)
+
+    async def handle(self, request: EnrollmentRequest) -> EnrollmentResult:
+        """Decide a request. When this returns, the decision is durable."""
+        trace = DecisionTrace(origin=request.origin, request=request)
+        try:
+            for _ in range(TRIES):
+                trace = DecisionTrace(origin=request.origin, request=request)
+                try:
+                    async with self._registry.unit_of_work() as uow:
+                        return await self._decide(request, uow, trace)
+                except (ConcurrentChange, AlreadyTaken):
+                    continue
+            raise RegistryUnavailable("too many requests for one device at once", retry_after=1)
+        except EnrollmentError as error:
+            return await self._reject(error, trace)
+
+    async def refuse(self, origin: RequestOrigin, error: EnrollmentError) -> Rejected:
+        """Record and reject a message that could not be read as an EnrollmentRequest."""
+        return await self._reject(error, DecisionTrace(origin=origin))
+
+    async def _decide(
+        self, request: EnrollmentRequest, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Issued:
+        addressed = await address(request, uow, trace)
+        trace.accepted = accepted_credentials(addressed.profile, request.operation)
+        authenticated = await self._authenticate(addressed, uow, trace)
+        trace.proven = True
+        identified = await identify(authenticated, uow, trace)
+        decision = await self._authorize(identified, uow, trace)
+        if isinstance(decision, Repeated):
+            uow.attempts.add(self._attempt(trace, Outcome.REPEATED, decision.record.serial_number))
+            await uow.commit()
+            chain = self._authority.chain(decision.record.issuer)
+            return Issued(record=decision.record, chain=chain, repeated=True)
+        signed = await self._issue(self._plan(decision, trace))
+        record = self._record(signed, uow, trace)
+        uow.attempts.add(self._attempt(trace, Outcome.ISSUED, record.serial_number))
+        await uow.commit()
+        return Issued(record=record, chain=signed.issued.chain)
+
+    async def _reject(self, error: EnrollmentError, trace: DecisionTrace) -> Rejected:
+        """Record the refusal before it is told; if even that fails, the answer is unavailable."""
+        retry_after = error.retry_after if isinstance(error, AuthorityUnavailable) else None
+        rejected = Rejected(
+            reason=error.reason,
+            correlation_id=trace.origin.correlation_id,
+            detail=error.detail,
+            finding=error.finding,
+            field=error.field,
+            accepted=trace.accepted,
+            retry_after=retry_after,
+        )
+        try:
+            async with self._registry.unit_of_work() as uow:
+                uow.attempts.add(self._refused_attempt(error, trace))
+                for event in self._denial_events(error, trace):
+                    uow.events.append(event)
+                await uow.commit()
+        except RegistryUnavailable as unavailable:
+            return replace(
+                rejected,
+                reason=unavailable.reason,
+                detail=f"{error.finding}, and {unavailable.detail}",
+                finding=unavailable.finding,
+                field=None,
+                retry_after=unavailable.retry_after,
+            )
+        return rejected
+
+    def _attempt(
+        self, trace: DecisionTrace, outcome: Outcome, serial_number: str | None = None
+    ) -> Attempt:
+        origin = trace.origin
+        wanted = trace.request.certificate_request if trace.request else None
+        elapsed = self._clock.now() - origin.received_at
+        return Attempt(
+            attempt_id=origin.correlation_id,
+            occurred_at=origin.received_at,
+            protocol=origin.protocol,
+            operation=origin.operation,
+            profile=origin.profile,
+            peer_address=origin.peer_address,
+            outcome=outcome,
+            device_id=trace.device.device_id if trace.device else None,
+            device_name=trace.device.name if trace.device else None,
+            serial_number=serial_number,
+            request_sha256=wanted.der_sha256 if wanted else None,
+            spki_sha256=wanted.spki_sha256 if wanted else None,
+            client_certificate_sha256=origin.client_certificate_sha256,
+            trace=tuple(trace.checks),
+            latency_us=max(0, elapsed // timedelta(microseconds=1)),
+        )
+
+    def _refused_attempt(self, error: EnrollmentError, trace: DecisionTrace) -> Attempt:
+        failed = error.reason in {FailureReason.CA_UNAVAILABLE, FailureReason.INTERNAL}
+        return replace(
+            self._attempt(trace, Outcome.FAILED if failed else Outcome.DENIED),
+            reason=error.reason.value,
+            finding=error.finding,
+            detail=error.detail,
+        )
+
+    def _denial_events(
+        self, error: EnrollmentError, trace: DecisionTrace
+    ) -> tuple[EnrollmentEvent, ...]:
+        """Write what a proven device was refused into its history; strangers leave none."""
+        if trace.device is None or not (trace.proven or error.finding == "code_reused"):
+            return ()
+        return (
+            EnrollmentEvent(
+                name=_DENIALS.get(error.finding, EventName.ENROLLMENT_DENIED),
+                occurred_at=self._clock.now(),
+                actor="system",
+                device_id=trace.device.device_id,
+                correlation_id=trace.origin.correlation_id,
+                facts={
+                    "reason": error.reason.value,
+                    "finding": error.finding,
+                    "peer_address": trace.origin.peer_address,
+                },
+            ),
+        )
+
+
+_DENIALS = {
+    "code_reused": EventName.CODE_REUSED,
+    "certificate_superseded": EventName.ENROLLMENT_CLONE_SUSPECTED,
+    "key_reuse": EventName.ENROLLMENT_CLONE_SUSPECTED,
+}

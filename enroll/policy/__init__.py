@@ -1,0 +1,1 @@
+"""Pure judgments: given facts, permit or raise."""

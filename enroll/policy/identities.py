@@ -1,0 +1,157 @@
+"""Identifiers of devices: their normal forms, and which of them a request claims."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from enroll.device import Device, DeviceIdentity, IdentityKind
+from enroll.request import CertificateRequest
+
+MAXIMUM_LENGTH = 255
+JUNK_SERIAL_NUMBERS = frozenset(
+    {
+        "to be filled by o.e.m.",
+        "default string",
+        "none",
+        "not specified",
+        "not applicable",
+        "n/a",
+        "unknown",
+        "system serial number",
+        "chassis serial number",
+        "123456789",
+        "0123456789",
+    }
+)
+"""What firmware reports where nobody wrote a serial number: never an identity (lifecycle §2.3)."""
+
+
+class IdentityFormatError(ValueError):
+    """The value cannot be an identifier of this kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a certification request says of its device. Unproven: it can contradict, never prove."""
+
+    names: frozenset[str]
+    identities: frozenset[DeviceIdentity]
+
+
+def to_identity(kind: IdentityKind, value: str) -> DeviceIdentity:
+    """Bring an identifier into the form in which it is stored and compared.
+
+    Raises IdentityFormatError, which says what was expected.
+    """
+    text = unicodedata.normalize("NFC", value.strip())
+    if not text or len(text) > MAXIMUM_LENGTH:
+        raise IdentityFormatError(f"{kind}: expected 1 to {MAXIMUM_LENGTH} characters")
+    if any(unicodedata.category(each) == "Cc" for each in text):
+        raise IdentityFormatError(f"{kind}: control characters are not allowed")
+    return DeviceIdentity(kind=kind, value=_NORMAL_FORMS[kind](text))
+
+
+def claims_of(request: CertificateRequest) -> Claims:
+    """Collect every identifier in the request's subject and alternative names.
+
+    A value that cannot be an identifier of its kind claims nothing.
+    """
+    names: set[str] = set()
+    found: set[DeviceIdentity] = set()
+    for attribute in request.subject:
+        kind = _SUBJECT_KINDS.get(attribute.oid)
+        if kind is None or not isinstance(attribute.value, str):
+            continue
+        if kind is IdentityKind.COMMON_NAME:
+            names.add(unicodedata.normalize("NFC", attribute.value.strip()))
+        _claim(found, kind, attribute.value)
+    for name in request.subject_alternative_names or ():
+        if isinstance(name, x509.UniformResourceIdentifier):
+            _claim(found, IdentityKind.SAN_URI, name.value)
+        elif isinstance(name, x509.DNSName):
+            _claim(found, IdentityKind.SAN_DNS, name.value)
+    _claim(found, IdentityKind.SPKI_SHA256, request.spki_sha256)
+    return Claims(names=frozenset(names), identities=frozenset(found))
+
+
+def foreign_claims(claims: Claims, device: Device) -> Claims:
+    """Leave out what the device itself answers to."""
+    own = frozenset(device.identities)
+    return Claims(names=claims.names - {device.name}, identities=claims.identities - own)
+
+
+def _claim(found: set[DeviceIdentity], kind: IdentityKind, value: str) -> None:
+    try:
+        found.add(to_identity(kind, value))
+    except IdentityFormatError:
+        return
+
+
+def _serial_number(value: str) -> str:
+    if value.lower() in JUNK_SERIAL_NUMBERS or len(set(value)) == 1:
+        raise IdentityFormatError(
+            f"serial_number: {value!r} is what firmware says when no serial number was written; "
+            "give the device's real one"
+        )
+    return value
+
+
+def _unchanged(value: str) -> str:
+    return value
+
+
+def _dns(value: str) -> str:
+    name = value.lower().removesuffix(".")
+    if not re.fullmatch(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.?)+", name):
+        raise IdentityFormatError(f"san_dns: {value!r} is not a DNS name")
+    return name
+
+
+def _uri(value: str) -> str:
+    scheme, colon, rest = value.partition(":")
+    if not colon or not rest or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        raise IdentityFormatError(f"san_uri: {value!r} is not a URI with a scheme")
+    return f"{scheme.lower()}:{rest}"
+
+
+def _mac(value: str) -> str:
+    digits = re.sub(r"[:.-]", "", value).lower()
+    if not re.fullmatch(r"[0-9a-f]{12}", digits):
+        raise IdentityFormatError(f"mac: {value!r} is not 12 hexadecimal digits")
+    return digits
+
+
+def _sha256(value: str) -> str:
+    digits = value.replace(":", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise IdentityFormatError("expected a SHA-256 value: 64 hexadecimal digits")
+    return digits
+
+
+def _ek_uri(value: str) -> str:
+    if not re.fullmatch(r"urn:ek:sha256:[A-Za-z0-9+/]{43}=", value):
+        raise IdentityFormatError("ek_uri: expected urn:ek:sha256:<base64 of 32 octets>")
+    return value
+
+
+_NORMAL_FORMS: Mapping[IdentityKind, Callable[[str], str]] = {
+    IdentityKind.SERIAL_NUMBER: _serial_number,
+    IdentityKind.COMMON_NAME: _unchanged,
+    IdentityKind.SAN_URI: _uri,
+    IdentityKind.SAN_DNS: _dns,
+    IdentityKind.MAC: _mac,
+    IdentityKind.HW_MODULE_NAME: _unchanged,
+    IdentityKind.SPKI_SHA256: _sha256,
+    IdentityKind.IDEVID_CERT_SHA256: _sha256,
+    IdentityKind.IDEVID_ISSUER_SERIAL: _unchanged,
+    IdentityKind.EK_URI: _ek_uri,
+}
+
+_SUBJECT_KINDS = {
+    NameOID.COMMON_NAME: IdentityKind.COMMON_NAME,
+    NameOID.SERIAL_NUMBER: IdentityKind.SERIAL_NUMBER,
+}

@@ -1,0 +1,184 @@
+"""Names in certificates: made from the registry, and compared as RFC 5280 compares them."""
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from enroll.device import Device
+from enroll.failures import FailureReason, NotAuthorized, PolicyViolation
+from enroll.profiles import CertificateProfile
+
+ATTRIBUTE_TYPES: Mapping[str, x509.ObjectIdentifier] = {
+    "CN": NameOID.COMMON_NAME,
+    "serialNumber": NameOID.SERIAL_NUMBER,
+    "C": NameOID.COUNTRY_NAME,
+    "ST": NameOID.STATE_OR_PROVINCE_NAME,
+    "L": NameOID.LOCALITY_NAME,
+    "O": NameOID.ORGANIZATION_NAME,
+    "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "DC": NameOID.DOMAIN_COMPONENT,
+    "UID": NameOID.USER_ID,
+    "dnQualifier": NameOID.DN_QUALIFIER,
+}
+ALTERNATIVE_NAME_KINDS = ("uri", "dns", "email", "ip")
+
+_PLACEHOLDER = re.compile(r"\{(name|serial|id|attribute\.[A-Za-z0-9_.-]+)\}")
+
+
+def subject_for(device: Device, profile: CertificateProfile) -> x509.Name:
+    """Write the subject that the profile gives this device. Raises PolicyViolation."""
+    attributes = []
+    for key, template in profile.subject:
+        value = _fill(template, device)
+        if value is not None:
+            attributes.append((ATTRIBUTE_TYPES[key], value))
+    try:
+        return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes])
+    except ValueError as error:
+        raise PolicyViolation(
+            FailureReason.BAD_CERTIFICATE_TEMPLATE,
+            f"profile {profile.name!r} gives {device.name!r} an impossible subject: {error}",
+            field="subject",
+        ) from error
+
+
+def alternative_names_for(
+    device: Device, profile: CertificateProfile
+) -> tuple[x509.GeneralName, ...]:
+    """Write the alternative names that the profile gives this device. Raises PolicyViolation."""
+    names: list[x509.GeneralName] = []
+    for kind, template in profile.subject_alternative_names:
+        value = _fill(template, device)
+        if value is None:
+            continue
+        try:
+            names.append(_general_name(kind, value))
+        except ValueError as error:
+            raise PolicyViolation(
+                FailureReason.BAD_CERTIFICATE_TEMPLATE,
+                f"{value!r} of {device.name!r} cannot be a {kind} name: {error}",
+                field="subjectAltName",
+            ) from error
+    return tuple(names)
+
+
+def unknown_placeholder(template: str) -> str | None:
+    """Name the first part in braces that no device can fill, or None."""
+    rest = _PLACEHOLDER.sub("", template)
+    found = re.search(r"\{[^}]*\}?|\}", rest)
+    return found.group() if found else None
+
+
+def check_unchanged_names(
+    certificate: x509.Certificate,
+    subject: x509.Name,
+    alternative_names: Iterable[x509.GeneralName] | None,
+) -> None:
+    """Check that a re-enrollment asks for the names of the certificate it presents.
+
+    RFC 7030 §4.2.2: subject by RFC 5280 §7.1, alternative names as a set; a request without any
+    counts as unchanged. Raises NotAuthorized, naming the field.
+    """
+    if not same_name(certificate.subject, subject):
+        raise NotAuthorized(
+            "the subject is not that of the certificate being renewed",
+            finding="name_changed",
+            field="subject",
+        )
+    if alternative_names is None:
+        return
+    present = _comparable(alternative_names_in(certificate))
+    if _comparable(alternative_names) != present:
+        raise NotAuthorized(
+            "the alternative names are not those of the certificate being renewed",
+            finding="name_changed",
+            field="subjectAltName",
+        )
+
+
+def alternative_names_in(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(extension.value)
+
+
+def same_name(one: x509.Name, other: x509.Name) -> bool:
+    """Compare names by RFC 5280 §7.1: the order of RDNs counts, case and spaces do not."""
+    return [_rdn(each) for each in one.rdns] == [_rdn(each) for each in other.rdns]
+
+
+def same_alternative_names(
+    one: Iterable[x509.GeneralName], other: Iterable[x509.GeneralName]
+) -> bool:
+    return _comparable(one) == _comparable(other)
+
+
+def _rdn(rdn: x509.RelativeDistinguishedName) -> frozenset[tuple[str, str | bytes]]:
+    return frozenset((each.oid.dotted_string, _prepared(each.value)) for each in rdn)
+
+
+def _prepared(value: str | bytes) -> str | bytes:
+    """Prepare a string for comparison in the manner of RFC 4518."""
+    if isinstance(value, bytes):
+        return value
+    mapped = "".join(
+        " " if unicodedata.category(each).startswith("Z") or each in "\t\n\r\v\f\x85" else each
+        for each in unicodedata.normalize("NFKC", value)
+        if unicodedata.category(each) not in {"Cf", "Cc"} or each in "\t\n\r\v\f\x85"
+    )
+    return " ".join(mapped.casefold().split())
+
+
+def _comparable(names: Iterable[x509.GeneralName]) -> frozenset[tuple[type, object]]:
+    found: set[tuple[type, object]] = set()
+    for name in names:
+        value: object = name.value
+        if isinstance(name, x509.DNSName):
+            value = name.value.lower().removesuffix(".")
+        elif isinstance(name, x509.DirectoryName):
+            value = tuple(_rdn(each) for each in name.value.rdns)
+        elif isinstance(name, x509.OtherName):
+            value = (name.type_id.dotted_string, name.value)
+        found.add((type(name), value))
+    return frozenset(found)
+
+
+def _general_name(kind: str, value: str) -> x509.GeneralName:
+    match kind:
+        case "uri":
+            return x509.UniformResourceIdentifier(value)
+        case "dns":
+            return x509.DNSName(value)
+        case "email":
+            return x509.RFC822Name(value)
+        case _:
+            return x509.IPAddress(ipaddress.ip_address(value))
+
+
+def _fill(template: str, device: Device) -> str | None:
+    """Fill a template, or give None if any value that it names is not known."""
+    values: dict[str, str | None] = {
+        "name": device.name,
+        "serial": device.serial_number,
+        "id": device.device_id,
+    }
+    parts: list[str] = []
+    position = 0
+    for match in _PLACEHOLDER.finditer(template):
+        key = match.group(1)
+        value = (
+            device.attributes.get(key.removeprefix("attribute."))
+            if key.startswith("attribute.")
+            else values[key]
+        )
+        if not value:
+            return None
+        parts += [template[position : match.start()], value]
+        position = match.end()
+    return "".join([*parts, template[position:]])

@@ -1,0 +1,127 @@
+"""The slots of a device: what fills them, and what a confirmed replacement does to its predecessor.
+
+A slot is a device's place for the certificates of one enrollment profile, and bears its slug.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
+from enroll.device import Cause, Device, DeviceState
+from enroll.profiles import CertificateClass, DeviceGroup, EnrollmentProfile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One certificate before and after."""
+
+    was: CertificateRecord
+    now: CertificateRecord
+
+
+def active_in(live: Iterable[CertificateRecord], slot: str) -> CertificateRecord | None:
+    """Give the certificate that fills the slot: active, or active but held."""
+    return next(
+        (
+            each
+            for each in live
+            if each.profile == slot and each.confirmed_at is not None and each.is_live
+        ),
+        None,
+    )
+
+
+def pending_in(live: Iterable[CertificateRecord], slot: str) -> CertificateRecord | None:
+    """Give the replacement that waits for its first use."""
+    return next(
+        (
+            each
+            for each in live
+            if each.profile == slot and each.confirmed_at is None and each.is_live
+        ),
+        None,
+    )
+
+
+def confirm(
+    pending: CertificateRecord,
+    live: Iterable[CertificateRecord],
+    profile: EnrollmentProfile | None,
+    now: datetime,
+) -> tuple[Change, ...]:
+    """Let a replacement take its slot; the certificate it replaces becomes superseded.
+
+    Where the profile says `revoke_superseded_after` zero, the old one is revoked at once.
+    """
+    taken = Change(
+        was=pending, now=replace(pending, status=CertificateStatus.ACTIVE, confirmed_at=now)
+    )
+    old = active_in(live, pending.profile)
+    if old is None:
+        return (taken,)
+    if profile is not None and profile.revoke_superseded_after == timedelta(0):
+        return (taken, Change(was=old, now=revoked(old, RevocationReason.SUPERSEDED, now)))
+    return (taken, Change(was=old, now=superseded(old, now)))
+
+
+def superseded(record: CertificateRecord, now: datetime) -> CertificateRecord:
+    return replace(record, status=CertificateStatus.SUPERSEDED, superseded_at=now)
+
+
+def revoked(
+    record: CertificateRecord, reason: RevocationReason, now: datetime
+) -> CertificateRecord:
+    return replace(
+        record, status=CertificateStatus.REVOKED, revoked_at=now, revocation_reason=reason
+    )
+
+
+def held(record: CertificateRecord, now: datetime) -> CertificateRecord:
+    return replace(
+        record,
+        status=CertificateStatus.ON_HOLD,
+        revoked_at=now,
+        revocation_reason=RevocationReason.CERTIFICATE_HOLD,
+    )
+
+
+def released(record: CertificateRecord) -> CertificateRecord:
+    """Take a certificate off hold: back to what it was, told by its dates."""
+    if record.superseded_at is not None:
+        status = CertificateStatus.SUPERSEDED
+    elif record.confirmed_at is None:
+        status = CertificateStatus.PENDING_CONFIRM
+    else:
+        status = CertificateStatus.ACTIVE
+    return replace(record, status=status, revoked_at=None, revocation_reason=None)
+
+
+def first_issue(certificate_class: CertificateClass) -> Cause:
+    """Name the transition that filling an empty slot makes (T-07, T-08)."""
+    if certificate_class is CertificateClass.BOOTSTRAP:
+        return Cause.BOOTSTRAP_ISSUED
+    return Cause.OPERATIONAL_ISSUED
+
+
+def standing(
+    device: Device, group: DeviceGroup, live: Iterable[CertificateRecord], now: datetime
+) -> Cause | None:
+    """Judge by the required slots whether the device moves up (T-09) or back (T-24)."""
+    filled = {
+        each.profile
+        for each in live
+        if each.confirmed_at is not None and each.is_live and now < each.not_valid_after
+    }
+    complete = bool(group.required_profiles) and filled.issuperset(group.required_profiles)
+    if device.state is DeviceState.REGISTERED and complete:
+        return Cause.REQUIREMENTS_MET
+    return None
+
+
+def is_degraded(device: Device, group: DeviceGroup, live: Iterable[CertificateRecord]) -> bool:
+    """Tell whether a Provisioned device has lost a required certificate to revocation (T-24)."""
+    filled = {each.profile for each in live if each.confirmed_at is not None and each.is_live}
+    return device.state is DeviceState.PROVISIONED and not filled.issuperset(
+        group.required_profiles
+    )

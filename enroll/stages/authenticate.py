@@ -1,0 +1,187 @@
+"""The credential is good: it proves a device, whichever that may be."""
+
+import hmac
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from enroll.certificates import CertificateRecord
+from enroll.credentials import (
+    Authentication,
+    CredentialKind,
+    HTTPBasic,
+    OneTimeCode,
+    TLSClientCertificate,
+)
+from enroll.device import DeviceState
+from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated, NotAuthorized
+from enroll.policy.renewal import check_valid_now
+from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
+from enroll.profiles import EnrollmentProfile
+from enroll.request import Operation
+from enroll.steps import Addressed, Authenticated
+from enroll.trace import DecisionTrace
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+_CLIENT_PURPOSES = frozenset(
+    {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+)
+
+
+def accepted_credentials(
+    profile: EnrollmentProfile, operation: Operation
+) -> frozenset[CredentialKind]:
+    """Tell which kinds of credential the profile takes for the operation."""
+    if operation is Operation.RENEWAL:
+        return profile.renewal_credentials
+    return profile.initial_credentials
+
+
+class Authenticate:
+    """Checks what the caller showed against what the profile accepts.
+
+    On a first enrollment a secret that was shown must be right, whatever else was shown; on a
+    renewal the certificate comes first (RFC 7030 §3.3.2).
+    """
+
+    def __init__(self, vault: CodeVault, authority: CertificateAuthority, clock: Clock) -> None:
+        self._vault = vault
+        self._authority = authority
+        self._clock = clock
+        self._no_code = vault.digest("no such code")
+
+    async def __call__(
+        self, step: Addressed, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Authenticated:
+        """Prove a device, or raise NotAuthenticated, NotAuthorized or SIGNER_NOT_TRUSTED."""
+        accepted = accepted_credentials(step.profile, step.request.operation)
+        basic, certificate = _shown(step)
+        by_certificate = certificate is not None and CredentialKind.OWN_CERTIFICATE in accepted
+        by_code = basic is not None and CredentialKind.ONE_TIME_CODE in accepted
+        if by_code and not (by_certificate and step.request.operation is Operation.RENEWAL):
+            assert basic is not None  # noqa: S101 - told apart above; for the type checker
+            return await self._by_code(step, basic, uow, trace)
+        if certificate is not None:
+            record = await self._own(certificate, uow, trace)
+            if by_certificate:
+                return self._by_certificate(step, record, trace)
+            trace.failed("credential", f"a {record.profile} certificate is not accepted here")
+            raise NotAuthorized(
+                f"profile {step.profile.slug!r} does not take a certificate for this operation",
+                finding="credential_not_sufficient",
+            )
+        finding = "no_credential" if basic is None else "credential_not_accepted"
+        trace.failed("credential", finding)
+        raise NotAuthenticated("no credential that this profile accepts was shown", finding=finding)
+
+    async def _by_code(
+        self, step: Addressed, basic: HTTPBasic, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Authenticated:
+        """Find the device's code with the same work whether device and code exist or not."""
+        now = self._clock.now()
+        digest = self._vault.digest(basic.password)
+        device = await uow.devices.by_reference(step.tenant.tenant_id, basic.username)
+        if device is not None and device.state is not DeviceState.DELETED:
+            trace.device = device
+        codes = await uow.codes.of_device(trace.device.device_id if trace.device else NOBODY)
+        hmac.compare_digest(digest, self._no_code)
+        matching = [each for each in codes if hmac.compare_digest(digest, each.digest)]
+        if trace.device is None or not matching:
+            finding = "code_wrong" if trace.device else "identity_unknown"
+            trace.failed("one-time code", finding)
+            raise NotAuthenticated("name and code do not belong together", finding=finding)
+        code = matching[0]
+        usable = code.is_active(now)
+        if not usable:
+            _check_spent(code, trace)
+        trace.passed("one-time code", code.code_id if usable else "spent; good for a repetition")
+        return Authenticated(
+            addressed=step,
+            authentication=Authentication(
+                kind=CredentialKind.ONE_TIME_CODE,
+                device_id=code.device_id,
+                credential_id=code.code_id,
+                authenticated_at=now,
+                code=code,
+            ),
+            repeat_only=not usable,
+        )
+
+    async def _own(
+        self, credential: TLSClientCertificate, uow: UnitOfWork, trace: DecisionTrace
+    ) -> CertificateRecord:
+        """Find the very certificate in the registry, and check what RFC 5280 §6 asks of it."""
+        leaf = credential.leaf
+        fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
+        record = await uow.certificates.by_fingerprint(fingerprint)
+        if record is None:
+            trace.failed("client certificate", f"{fingerprint} was not issued here")
+            raise EnrollmentError(
+                FailureReason.SIGNER_NOT_TRUSTED,
+                "the presented certificate was not issued here",
+                finding="certificate_not_ours",
+            )
+        if record.device_id is not None:
+            trace.device = await uow.devices.by_id(record.device_id)
+        try:
+            self._authority.check_issued(record)
+            check_valid_now(record, self._clock.now())
+            _check_client_purpose(leaf)
+        except EnrollmentError as error:
+            trace.failed("client certificate", error.finding)
+            raise
+        trace.passed("client certificate", f"{record.profile} {record.serial_number}")
+        return record
+
+    def _by_certificate(
+        self, step: Addressed, record: CertificateRecord, trace: DecisionTrace
+    ) -> Authenticated:
+        if record.device_id is None:
+            trace.failed("client certificate", "the server's own")
+            raise NotAuthorized(
+                "a certificate of the server itself enrolls nothing",
+                finding="credential_not_sufficient",
+            )
+        return Authenticated(
+            addressed=step,
+            authentication=Authentication(
+                kind=CredentialKind.OWN_CERTIFICATE,
+                device_id=record.device_id,
+                credential_id=record.fingerprint,
+                authenticated_at=self._clock.now(),
+            ),
+            presented=record,
+        )
+
+
+def _shown(step: Addressed) -> tuple[HTTPBasic | None, TLSClientCertificate | None]:
+    basic = certificate = None
+    for credential in step.request.credentials:
+        match credential:
+            case HTTPBasic():
+                basic = credential
+            case TLSClientCertificate():
+                certificate = credential
+    return basic, certificate
+
+
+def _check_spent(code: OneTimeCode, trace: DecisionTrace) -> None:
+    """Let a used code through to where its repetition is recognized; no other dead code."""
+    if code.revoked_at is None and code.uses >= code.max_uses:
+        return
+    finding = "code_revoked" if code.revoked_at is not None else "code_expired"
+    trace.failed("one-time code", finding)
+    raise NotAuthenticated("the code is no longer good", finding=finding)
+
+
+def _check_client_purpose(leaf: x509.Certificate) -> None:
+    try:
+        purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if not _CLIENT_PURPOSES.intersection(purposes):
+        raise NotAuthorized(
+            "the presented certificate is not meant for TLS clients",
+            finding="certificate_purpose",
+        )

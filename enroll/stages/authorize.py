@@ -1,0 +1,220 @@
+"""This device may have a certificate of this profile now, or has had this very one already."""
+
+from enroll.certificates import CertificateRecord, CertificateStatus
+from enroll.credentials import CredentialKind, OneTimeCode
+from enroll.device import TRANSITIONS, Cause, DeviceStatus
+from enroll.failures import (
+    EnrollmentError,
+    FailureReason,
+    NotAuthenticated,
+    NotAuthorized,
+)
+from enroll.policy.keys import check_public_key
+from enroll.policy.names import (
+    alternative_names_for,
+    check_unchanged_names,
+    same_alternative_names,
+    same_name,
+    subject_for,
+)
+from enroll.policy.renewal import (
+    check_not_superseded,
+    check_rekey,
+    check_renewable_by,
+    check_window,
+)
+from enroll.policy.slots import active_in, first_issue
+from enroll.ports import Clock, UnitOfWork
+from enroll.profiles import CertificateProfile, ReEnrollment
+from enroll.request import Operation
+from enroll.steps import Authorized, Identified, Repeated
+from enroll.trace import DecisionTrace
+
+
+class Authorize:
+    """The one gate before issuing; every protocol's request passes it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def __call__(
+        self, step: Identified, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Authorized | Repeated:
+        """Permit, or raise NotAuthorized, NotAuthenticated (a spent code) or PolicyViolation."""
+        try:
+            return await self._judge(step, uow, trace)
+        except EnrollmentError as error:
+            trace.failed("authorization", error.finding)
+            raise
+
+    async def _judge(
+        self, step: Identified, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Authorized | Repeated:
+        addressed = step.authenticated.addressed
+        profile = addressed.profile
+        request = addressed.request.certificate_request
+        template = addressed.policy.certificate_profiles[
+            (profile.tenant_id, profile.certificate_profile)
+        ]
+        _check_enabled(step)
+        if addressed.request.operation is Operation.RENEWAL and step.authenticated.presented:
+            check_unchanged_names(
+                step.authenticated.presented.certificate,
+                request.subject,
+                request.subject_alternative_names,
+            )
+            _check_wanted_names(step, template)
+        repeated = await self._repeated(step, uow, trace)
+        if repeated is not None:
+            return repeated
+        if step.authenticated.repeat_only:
+            raise NotAuthenticated(
+                "the code was used, by a request with another key", finding="code_reused"
+            )
+        check_public_key(request.public_key, template.key_algorithms)
+        await _check_key_owner(step, uow)
+        cause = self._cause(step)
+        if (step.device.state, cause) not in TRANSITIONS:
+            raise NotAuthorized(
+                f"a device that is {step.device.state} cannot {cause}", finding="state_conflict"
+            )
+        trace.passed("authorization", cause)
+        presented = step.authenticated.presented
+        waiting = presented is not None and presented.status is CertificateStatus.PENDING_CONFIRM
+        return Authorized(
+            identified=step,
+            cause=cause,
+            certificate_profile=template,
+            confirms=presented if waiting else None,
+        )
+
+    async def _repeated(
+        self, step: Identified, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Repeated | None:
+        """Recognize the request that this credential already got a certificate for (T-13)."""
+        profile = step.authenticated.addressed.profile
+        transaction = await uow.transactions.find(
+            step.device.device_id,
+            profile.slug,
+            step.authenticated.addressed.request.certificate_request.spki_sha256,
+            step.authenticated.authentication.credential_id,
+        )
+        if transaction is None:
+            return None
+        if self._clock.now() - transaction.created_at > profile.replay_window:
+            return None
+        for record in step.live:
+            if record.fingerprint == transaction.fingerprint:
+                trace.passed("repetition", record.serial_number)
+                return Repeated(identified=step, record=record)
+        return None
+
+    def _cause(self, step: Identified) -> Cause:
+        if step.authenticated.addressed.request.operation is Operation.RENEWAL:
+            return self._renewal(step)
+        return self._initial(step)
+
+    def _renewal(self, step: Identified) -> Cause:
+        profile = step.authenticated.addressed.profile
+        presented = step.authenticated.presented
+        if presented is not None:
+            check_renewable_by(presented, profile)
+        current = presented or active_in(step.live, profile.slug)
+        if current is None:
+            raise NotAuthorized("there is no certificate to renew", finding="nothing_to_renew")
+        check_window(current, profile, self._clock.now())
+        _check_rekey(step)
+        return Cause.RENEW
+
+    def _initial(self, step: Identified) -> Cause:
+        profile = step.authenticated.addressed.profile
+        presented = step.authenticated.presented
+        if presented is not None:
+            if presented.profile not in profile.own_certificates_of:
+                raise NotAuthorized(
+                    f"a {presented.profile!r} certificate does not enroll for {profile.slug!r}",
+                    finding="credential_not_sufficient",
+                )
+            check_not_superseded(presented)
+        current = active_in(step.live, profile.slug)
+        if current is None:
+            return first_issue(profile.certificate_class)
+        _check_re_enrollment(step, current)
+        _check_rekey(step)
+        return Cause.RE_ENROLL
+
+
+def _check_enabled(step: Identified) -> None:
+    if step.device.status is DeviceStatus.DISABLED:
+        raise NotAuthorized("the device is disabled", finding="device_disabled")
+    presented = step.authenticated.presented
+    if presented is not None and presented.status is CertificateStatus.ON_HOLD:
+        raise EnrollmentError(
+            FailureReason.CERTIFICATE_REVOKED,
+            "the presented certificate is on hold",
+            finding="certificate_on_hold",
+        )
+
+
+def _check_wanted_names(step: Identified, template: CertificateProfile) -> None:
+    """Permit ChangeSubjectName (RFC 6402 §2.8) only towards the names that the registry gives."""
+    request = step.authenticated.addressed.request.certificate_request
+    subject = request.change_subject_name
+    if subject is not None and not same_name(subject, subject_for(step.device, template)):
+        raise NotAuthorized(
+            "ChangeSubjectName asks for a subject other than the registry's",
+            finding="name_changed",
+            field="subject",
+        )
+    names = request.change_subject_alternative_names
+    if names is not None and not same_alternative_names(
+        names, alternative_names_for(step.device, template)
+    ):
+        raise NotAuthorized(
+            "ChangeSubjectName asks for alternative names other than the registry's",
+            finding="name_changed",
+            field="subjectAltName",
+        )
+
+
+async def _check_key_owner(step: Identified, uow: UnitOfWork) -> None:
+    """One public key belongs to one device, for ever after a compromise (C5)."""
+    spki = step.authenticated.addressed.request.certificate_request.spki_sha256
+    key = await uow.keys.find(spki)
+    if key is None:
+        return
+    if key.compromised:
+        raise NotAuthorized(
+            "the key is known to be compromised", finding="key_compromised", field="publicKey"
+        )
+    if key.device_id != step.device.device_id:
+        raise NotAuthorized(
+            f"the key belongs to device {key.device_id}", finding="key_reuse", field="publicKey"
+        )
+
+
+def _check_rekey(step: Identified) -> None:
+    addressed = step.authenticated.addressed
+    slot = addressed.profile.slug
+    filled_by: tuple[CertificateRecord, ...] = tuple(
+        each for each in step.live if each.profile == slot
+    )
+    check_rekey(addressed.request.certificate_request.spki_sha256, filled_by, addressed.profile)
+
+
+def _check_re_enrollment(step: Identified, current: CertificateRecord) -> None:
+    """Judge T-12: another first certificate for a slot that is filled."""
+    authentication = step.authenticated.authentication
+    policy = step.authenticated.addressed.profile.re_enrollment
+    code: OneTimeCode | None = authentication.code
+    fresh = (
+        authentication.kind is CredentialKind.OWN_CERTIFICATE
+        or code is None
+        or code.created_at > current.issued_at
+    )
+    if policy is ReEnrollment.ALLOW or (policy is ReEnrollment.FRESH_CODE and fresh):
+        return
+    raise NotAuthorized(
+        "the slot holds a certificate; make a new code for the device, or reset it",
+        finding="re_enrollment_refused",
+    )

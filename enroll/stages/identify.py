@@ -1,0 +1,72 @@
+"""The credential belongs to a registered device, and nothing in the request points at another."""
+
+from cryptography.hazmat.primitives import hashes
+
+from enroll.credentials import TLSClientCertificate
+from enroll.device import Device, DeviceState
+from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
+from enroll.policy.identities import claims_of, foreign_claims
+from enroll.ports import UnitOfWork
+from enroll.steps import Authenticated, Identified
+from enroll.trace import DecisionTrace
+
+
+async def identify(step: Authenticated, uow: UnitOfWork, trace: DecisionTrace) -> Identified:
+    """Resolve every identifier to one device (lifecycle §2.3, rules 1 to 5).
+
+    Raises EnrollmentError (UNKNOWN_DEVICE), NotAuthorized (identity_conflict).
+    """
+    addressed = step.addressed
+    device = trace.device
+    if device is None or device.device_id != step.authentication.device_id:
+        device = await uow.devices.by_id(step.authentication.device_id)
+    if device is None or device.state is DeviceState.DELETED:
+        trace.failed("device", "not in the registry")
+        raise EnrollmentError(
+            FailureReason.UNKNOWN_DEVICE,
+            "the credential's device is not in the registry",
+            finding="identity_unknown",
+        )
+    trace.device = device
+    if device.tenant_id != addressed.tenant.tenant_id:
+        trace.failed("device", "of another tenant")
+        raise NotAuthorized("the device is another tenant's", finding="wrong_tenant")
+    await _check_no_conflict(step, device, uow, trace)
+    trace.passed("device", device.name)
+    live = await uow.certificates.live_of(device.device_id)
+    return Identified(
+        authenticated=step,
+        device=device,
+        group=addressed.policy.groups[device.group_id],
+        live=tuple(live),
+    )
+
+
+async def _check_no_conflict(
+    step: Authenticated, device: Device, uow: UnitOfWork, trace: DecisionTrace
+) -> None:
+    """Refuse if a name in the request, or another certificate shown, is another device's."""
+    request = step.addressed.request
+    foreign = foreign_claims(claims_of(request.certificate_request), device)
+    others = await uow.devices.named_by(device.tenant_id, foreign.names, foreign.identities)
+    shown = await _shown_certificate_owner(step, uow)
+    conflicting = (others | shown) - {device.device_id}
+    if conflicting:
+        trace.failed("identity", f"points at {', '.join(sorted(conflicting))} too")
+        raise NotAuthorized(
+            f"the request points at {device.device_id} and at {', '.join(sorted(conflicting))}",
+            finding="identity_conflict",
+        )
+
+
+async def _shown_certificate_owner(step: Authenticated, uow: UnitOfWork) -> frozenset[str]:
+    """Find whose certificate was shown beside a code; the proving one needs no second look."""
+    if step.presented is not None:
+        return frozenset()
+    for credential in step.addressed.request.credentials:
+        if isinstance(credential, TLSClientCertificate):
+            fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
+            record = await uow.certificates.by_fingerprint(fingerprint)
+            if record is not None and record.device_id is not None:
+                return frozenset({record.device_id})
+    return frozenset()

@@ -1,0 +1,74 @@
+"""The certificate profile and the registry turn a permitted request into an order."""
+
+from cryptography import x509
+
+from enroll.certificates import IssuanceOrder, new_serial_number
+from enroll.failures import AuthorityUnavailable
+from enroll.policy.keys import algorithm_of, fitting_key_usage
+from enroll.policy.names import alternative_names_for, subject_for
+from enroll.policy.profiles import purpose_oid
+from enroll.ports import CertificateAuthority, Clock, Randomness
+from enroll.profiles import CertificateProfile, KeyUsageBit
+from enroll.request import CertificateRequest
+from enroll.steps import Authorized, Planned
+from enroll.trace import DecisionTrace
+
+
+class Plan:
+    """Writes orders: names from the registry, all else from the profile, nothing copied."""
+
+    def __init__(
+        self, authority: CertificateAuthority, clock: Clock, randomness: Randomness
+    ) -> None:
+        self._authority = authority
+        self._clock = clock
+        self._randomness = randomness
+
+    def __call__(self, step: Authorized, trace: DecisionTrace) -> Planned:
+        """Write the order, or raise PolicyViolation or AuthorityUnavailable."""
+        device = step.identified.device
+        addressed = step.identified.authenticated.addressed
+        request = addressed.request.certificate_request
+        profile = step.certificate_profile
+        now = self._clock.now().replace(microsecond=0)
+        ends = min(
+            now + profile.validity, self._authority.not_valid_after(addressed.profile.issuer)
+        )
+        if ends <= now:
+            raise AuthorityUnavailable(
+                f"issuer {addressed.profile.issuer!r} has expired; renew it", retry_after=60
+            )
+        order = IssuanceOrder(
+            serial_number=new_serial_number(self._randomness.octets(20)),
+            issuer=addressed.profile.issuer,
+            subject=subject_for(device, profile),
+            subject_alternative_names=alternative_names_for(device, profile),
+            public_key=request.public_key,
+            key_usage=key_usage_for(request, profile),
+            extended_key_usage=tuple(
+                x509.ObjectIdentifier(purpose_oid(each)) for each in profile.extended_key_usage
+            ),
+            not_valid_before=now - profile.backdate,
+            not_valid_after=ends,
+        )
+        trace.passed("plan", f"{profile.name} version {profile.version}")
+        return Planned(authorized=step, order=order)
+
+
+def key_usage_for(
+    request: CertificateRequest, profile: CertificateProfile
+) -> frozenset[KeyUsageBit]:
+    """Choose the key usage: as asked where the profile lets it be asked for, else the profile's.
+
+    RFC 7030 §4.2.1: a key that can sign may be asked for without digitalSignature.
+    """
+    algorithm = algorithm_of(request.public_key)
+    wished = request.key_usage or frozenset()
+    usage = wished & profile.requestable_key_usage or profile.key_usage
+    if algorithm is None:
+        return usage
+    return (
+        fitting_key_usage(algorithm, usage)
+        or fitting_key_usage(algorithm, profile.key_usage)
+        or frozenset({KeyUsageBit.DIGITAL_SIGNATURE})
+    )

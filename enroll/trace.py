@@ -1,0 +1,30 @@
+"""What was looked at on the way to a decision, for the operator who asks why."""
+
+from dataclasses import dataclass, field
+
+from enroll.credentials import CredentialKind
+from enroll.device import Device
+from enroll.events import Check
+from enroll.request import EnrollmentRequest, RequestOrigin
+
+
+@dataclass(slots=True, kw_only=True)
+class DecisionTrace:
+    """The checks of one attempt in their order, and what became known on the way.
+
+    `device` may be set before the caller is `proven` to be it; `accepted` holds the kinds of
+    credential that the endpoint takes.
+    """
+
+    origin: RequestOrigin
+    request: EnrollmentRequest | None = None
+    device: Device | None = None
+    proven: bool = False
+    accepted: frozenset[CredentialKind] = frozenset()
+    checks: list[Check] = field(default_factory=list)
+
+    def passed(self, name: str, note: str = "") -> None:
+        self.checks.append(Check(name=name, passed=True, note=note))
+
+    def failed(self, name: str, note: str) -> None:
+        self.checks.append(Check(name=name, passed=False, note=note))
