@@ -1,0 +1,1 @@
+"""The roof: sockets, files, configuration and commands; it knows everything, nothing knows it."""

@@ -1,0 +1,1 @@
+"""Cryptographic Message Syntax (RFC 5652), as far as enrollment needs it."""

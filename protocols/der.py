@@ -1,0 +1,58 @@
+"""Taking apart DER that has passed the limits, and putting elements together."""
+
+from typing import NamedTuple
+
+_LONG_FORM = 0x80
+
+BIT_STRING = 0x03
+OCTET_STRING = 0x04
+OBJECT_IDENTIFIER = 0x06
+INTEGER = 0x02
+BOOLEAN = 0x01
+SEQUENCE = 0x30
+SET = 0x31
+CONTEXT_0 = 0xA0
+
+
+class Element(NamedTuple):
+    """One element: its identifier octet, its content, and all of it."""
+
+    tag: int
+    content: bytes
+    whole: bytes
+
+
+def split(content: bytes) -> list[Element]:
+    """Split into elements what `check_der` has checked: a whole message, or a content within it.
+
+    Of a tag that takes several octets only the first is given.
+    """
+    elements = []
+    at = 0
+    while at < len(content):
+        start = at
+        at += 1
+        if content[start] & 0x1F == 0x1F:  # noqa: PLR2004 - more octets of tag follow
+            while content[at] >= _LONG_FORM:
+                at += 1
+            at += 1
+        length = content[at]
+        at += 1
+        if length >= _LONG_FORM:
+            octets = length & 0x7F
+            length = int.from_bytes(content[at : at + octets])
+            at += octets
+        end = at + length
+        elements.append(Element(content[start], content[at:end], content[start:end]))
+        at = end
+    return elements
+
+
+def encode(tag: int, *parts: bytes) -> bytes:
+    """Make one element of a tag below 31 and the parts of its content."""
+    content = b"".join(parts)
+    length = len(content)
+    if length < _LONG_FORM:
+        return bytes((tag, length)) + content
+    octets = length.to_bytes((length.bit_length() + 7) // 8)
+    return bytes((tag, _LONG_FORM | len(octets))) + octets + content

@@ -1,0 +1,70 @@
+"""Writing EST: certificates into answers."""
+
+import binascii
+from dataclasses import dataclass
+from hashlib import sha256
+
+from protocols.cms import certs_only
+from protocols.est.messages import (
+    CERTIFICATE,
+    CERTIFICATES,
+    CSR_ATTRIBUTES,
+    AnswerLayout,
+)
+from protocols.wire import WireResponse
+
+CACHE_CONTROL = ("Cache-Control", "public, max-age=300")
+LINE = 64
+# Ignored by RFC 8951 §3, and needed by Bouncy Castle 1.72.
+_TRANSFER_ENCODING = ("Content-Transfer-Encoding", "base64")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CACertificatesAnswer:
+    """An answer to /cacerts made in advance, and the certificates that it was made of."""
+
+    certificates: tuple[bytes, ...]
+    response: WireResponse
+    not_modified: WireResponse
+    entity_tag: str
+
+
+def encode_certificate(certificate: bytes, layout: AnswerLayout) -> WireResponse:
+    """Answer with the issued certificate and no other (RFC 7030 §4.2.3)."""
+    return WireResponse(
+        status=200,
+        media_type=CERTIFICATE,
+        body=encode_base64(certs_only.encode((certificate,)), layout),
+        headers=(_TRANSFER_ENCODING,),
+    )
+
+
+def encode_ca_certificates(
+    certificates: tuple[bytes, ...], layout: AnswerLayout
+) -> CACertificatesAnswer:
+    """Answer /cacerts (RFC 7030 §4.1.3), and make the short answer for who has it already."""
+    body = encode_base64(certs_only.encode(certificates), layout)
+    entity_tag = f'"{sha256(body).hexdigest()[:32]}"'
+    caching = (("ETag", entity_tag), CACHE_CONTROL, ("Vary", "User-Agent"))
+    return CACertificatesAnswer(
+        certificates=certificates,
+        response=WireResponse(
+            status=200, media_type=CERTIFICATES, body=body, headers=(_TRANSFER_ENCODING, *caching)
+        ),
+        not_modified=WireResponse(status=304, media_type=CERTIFICATES, headers=caching),
+        entity_tag=entity_tag,
+    )
+
+
+def encode_no_attributes() -> WireResponse:
+    """Answer /csrattrs where nothing is demanded of a request (RFC 7030 §4.5.2)."""
+    return WireResponse(status=204, media_type=CSR_ATTRIBUTES)
+
+
+def encode_base64(der: bytes, layout: AnswerLayout) -> bytes:
+    """Lay base64 out in lines or in one, with a newline at the end in either case."""
+    encoded = binascii.b2a_base64(der, newline=False)
+    if not layout.in_lines:
+        return encoded + b"\n"
+    lines = [encoded[start : start + LINE] for start in range(0, len(encoded), LINE)]
+    return b"\n".join([*lines, b""])

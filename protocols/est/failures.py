@@ -1,0 +1,183 @@
+"""How EST words a failure: one total table, and the answers of HTTP below it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from enroll.credentials import CredentialKind
+from enroll.failures import FailureReason
+from enroll.result import Rejected
+from protocols.wire import ProtocolViolation, TransportFault, WireResponse
+
+PLAIN_TEXT = "text/plain; charset=utf-8"
+CHALLENGE = ("WWW-Authenticate", 'Basic realm="enrollment", charset="UTF-8"')
+DEFAULT_RETRY_AFTER = 5
+_FIELD_CHARACTERS = 64
+
+# Status and sentence for every reason. UNKNOWN_DEVICE and NOT_AUTHORIZED are one and the same on
+# the wire, so that nobody learns which devices there are.
+FAILURES: Mapping[FailureReason, tuple[int, str]] = {
+    FailureReason.MALFORMED_REQUEST: (
+        400,
+        "The request is not a PKCS#10 certification request in base64 of DER.",
+    ),
+    FailureReason.BAD_MESSAGE_CHECK: (400, "The integrity of the request cannot be verified."),
+    FailureReason.UNSUPPORTED_ALGORITHM: (400, "The request uses an algorithm not allowed here."),
+    FailureReason.BAD_TIME: (400, "The time in the request is too far from the server's."),
+    FailureReason.BAD_PROOF_OF_POSSESSION: (
+        400,
+        "The request does not prove possession of its private key.",
+    ),
+    FailureReason.NOT_AUTHENTICATED: (401, "A valid credential is needed."),
+    FailureReason.SIGNER_NOT_TRUSTED: (403, "The client certificate is not trusted here."),
+    FailureReason.UNKNOWN_DEVICE: (403, "This enrollment is not permitted."),
+    FailureReason.NOT_AUTHORIZED: (403, "This enrollment is not permitted."),
+    FailureReason.BAD_CERTIFICATE_TEMPLATE: (
+        400,
+        "No certificate can be issued for what the request asks.",
+    ),
+    FailureReason.UNACCEPTED_EXTENSION: (400, "The request asks for an extension not allowed."),
+    FailureReason.CERTIFICATE_UNKNOWN: (403, "The certificate or transaction is not known."),
+    FailureReason.CERTIFICATE_REVOKED: (403, "The client certificate is revoked."),
+    FailureReason.TRANSACTION_CONFLICT: (409, "Another request of this device is in progress."),
+    FailureReason.RATE_LIMITED: (429, "Too many failed attempts from this address; wait."),
+    FailureReason.CA_UNAVAILABLE: (503, "The certification authority is not available; try again."),
+    FailureReason.INTERNAL: (500, "The server failed; its operator finds why under this id."),
+}
+
+_TRANSPORT_FAULTS: Mapping[TransportFault, tuple[int, str, tuple[tuple[str, str], ...]]] = {
+    TransportFault.LENGTH_REQUIRED: (411, "Send Content-Length, or a chunked body.", ()),
+    TransportFault.TOO_LARGE: (413, "The request is too large.", ()),
+    TransportFault.BODY_TIMEOUT: (408, "The request did not arrive in time.", ()),
+    TransportFault.CONTENT_ENCODING: (
+        415,
+        "Send the request without Content-Encoding.",
+        (("Accept-Encoding", "identity"),),
+    ),
+}
+# What another credential may help against. A certificate that is good but not enough is told 403.
+_UNPROVEN = frozenset(
+    {
+        FailureReason.NOT_AUTHENTICATED,
+        FailureReason.SIGNER_NOT_TRUSTED,
+        FailureReason.CERTIFICATE_REVOKED,
+    }
+)
+_FIELD_IS_TOLD = frozenset(
+    {
+        FailureReason.BAD_CERTIFICATE_TEMPLATE,
+        FailureReason.UNACCEPTED_EXTENSION,
+        FailureReason.BAD_PROOF_OF_POSSESSION,
+        FailureReason.UNSUPPORTED_ALGORITHM,
+    }
+)
+_NAMES = frozenset({"subject", "subjectAltName"})
+
+
+def encode_rejection(rejected: Rejected, *, authorization_shown: bool) -> WireResponse:
+    """Answer a refusal: a fixed sentence and the correlation id, or an empty 401.
+
+    401 and 403 change places by whether the profile takes HTTP authentication and whether the
+    request carried any (RFC 7030 §3.2.3, RFC 9110 §15.5.2).
+    """
+    status, sentence = FAILURES[rejected.reason]
+    if rejected.reason in _UNPROVEN:
+        status = _unproven_status(status, rejected, authorization_shown=authorization_shown)
+    if status == HTTPStatus.UNAUTHORIZED:
+        # Bouncy Castle 1.72 cannot take a body here.
+        return WireResponse(status=status, media_type=PLAIN_TEXT, headers=(CHALLENGE,))
+    headers: tuple[tuple[str, str], ...] = ()
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER
+        headers = (("Retry-After", str(max(1, wait))),)
+    if rejected.field is not None and _may_name_field(rejected):
+        sentence = f"{sentence} Field: {_plain(rejected.field)}."
+    return _text(status, sentence, rejected.correlation_id, headers)
+
+
+def unknown_path(correlation_id: str, detail: str) -> ProtocolViolation:
+    return _violation(
+        404, "There is no such operation here.", "unknown_path", correlation_id, detail
+    )
+
+
+def unknown_profile(correlation_id: str, label: str) -> ProtocolViolation:
+    return _violation(
+        404,
+        "There is no such operation here.",
+        "unknown_profile",
+        correlation_id,
+        f"no profile {label!r} is reached by EST",
+    )
+
+
+def method_not_allowed(correlation_id: str, allowed: tuple[str, ...]) -> ProtocolViolation:
+    methods = ", ".join(allowed)
+    return _violation(
+        405,
+        f"This operation takes {methods} only.",
+        "method_not_allowed",
+        correlation_id,
+        f"the operation takes {methods} only",
+        (("Allow", methods),),
+    )
+
+
+def unsupported_media_type(correlation_id: str, given: str, wanted: str) -> ProtocolViolation:
+    return _violation(
+        415,
+        f"Send the request as {wanted}.",
+        "unsupported_media_type",
+        correlation_id,
+        f"Content-Type is {given[:100]!r}",
+        (("Accept", wanted),),
+    )
+
+
+def transport_fault(correlation_id: str, fault: TransportFault) -> ProtocolViolation:
+    status, sentence, headers = _TRANSPORT_FAULTS[fault]
+    return ProtocolViolation(
+        _text(status, sentence, correlation_id, headers, close=True), fault.value, sentence
+    )
+
+
+def _unproven_status(status: int, rejected: Rejected, *, authorization_shown: bool) -> int:
+    if CredentialKind.ONE_TIME_CODE not in rejected.accepted:
+        return HTTPStatus.FORBIDDEN
+    return status if authorization_shown else HTTPStatus.UNAUTHORIZED
+
+
+def _violation(
+    status: int,
+    sentence: str,
+    finding: str,
+    correlation_id: str,
+    detail: str,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> ProtocolViolation:
+    return ProtocolViolation(_text(status, sentence, correlation_id, headers), finding, detail)
+
+
+def _may_name_field(rejected: Rejected) -> bool:
+    """Tell whether the caller may learn which part of the request is at fault."""
+    if rejected.reason is FailureReason.NOT_AUTHORIZED:
+        return rejected.field in _NAMES
+    return rejected.reason in _FIELD_IS_TOLD
+
+
+def _text(
+    status: int,
+    sentence: str,
+    correlation_id: str,
+    headers: tuple[tuple[str, str], ...],
+    *,
+    close: bool = False,
+) -> WireResponse:
+    line = f"{sentence} Correlation id: {_plain(correlation_id)}\n"
+    return WireResponse(
+        status=status, media_type=PLAIN_TEXT, body=line.encode(), headers=headers, close=close
+    )
+
+
+def _plain(text: str) -> str:
+    """Keep what is printable ASCII: the answer stays one line whatever went into it."""
+    return "".join(each for each in text if " " <= each <= "~")[:_FIELD_CHARACTERS]

@@ -1,0 +1,57 @@
+"""What EST says: operations and addresses, and what a server must know to be asked."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+PKCS10 = "application/pkcs10"
+CERTIFICATES = "application/pkcs7-mime"
+CERTIFICATE = "application/pkcs7-mime; smime-type=certs-only"
+CSR_ATTRIBUTES = "application/csrattrs"
+
+HTTP_BASIC = "http_basic"
+CLIENT_CERTIFICATE = "client_certificate"
+
+
+class Labels(Protocol):
+    """The labels that a server has under EST, and what stands behind them; from memory."""
+
+    def exists(self, label: str) -> bool: ...
+
+    def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
+        """Give the current root and all that builds chains to it, DER; None is no label."""
+        ...
+
+
+class ESTOperation(StrEnum):
+    """The operation paths of RFC 7030 §3.2.2 that are served."""
+
+    CA_CERTIFICATES = "cacerts"
+    CSR_ATTRIBUTES = "csrattrs"
+    SIMPLE_ENROLL = "simpleenroll"
+    SIMPLE_REENROLL = "simplereenroll"
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        if self in {ESTOperation.CA_CERTIFICATES, ESTOperation.CSR_ATTRIBUTES}:
+            return ("GET", "HEAD")
+        return ("POST",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ESTAddress:
+    """What a path names: an operation, and the label before it if there is one."""
+
+    operation: ESTOperation
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLayout:
+    """How the asking client must have its base64 laid out.
+
+    strongSwan 5.9.8 cannot read lines, others cannot read anything else; it is strongSwan that
+    sends no User-Agent.
+    """
+
+    in_lines: bool

@@ -1,0 +1,111 @@
+"""Which public keys and signatures are worth a verification: judged by their octets, cheaply."""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+
+from enroll.failures import EnrollmentError, FailureReason, Malformed
+from protocols import der
+from protocols.limits import check_der
+
+RSA_MODULUS_BITS = range(2048, 4096 + 1)
+_RSA_PUBLIC_EXPONENT = 65537
+_RSA_KEY_OCTETS = 600
+_UNCOMPRESSED = 0x04
+
+
+class KeyKind(Enum):
+    """The public keys that can prove their possession by a signature that we know."""
+
+    RSA = auto()
+    EC = auto()
+    ED25519 = auto()
+    ED448 = auto()
+
+
+def check_signature_algorithm(algorithm: der.Element) -> KeyKind:
+    """Give the kind of key that makes such signatures, if they are allowed.
+
+    The hash of RSASSA-PSS stands in its parameters and is for the caller to judge.
+    Raises UNSUPPORTED_ALGORITHM, field signatureAlgorithm; Malformed.
+    """
+    if algorithm.tag != der.SEQUENCE:
+        raise Malformed("the signature algorithm is no SEQUENCE")
+    kind = _SIGNATURE_ALGORITHMS.get(algorithm.content)
+    if kind is None and algorithm.content.startswith(_RSASSA_PSS):
+        kind = KeyKind.RSA
+    if kind is None:
+        raise unsupported("signatureAlgorithm", "the signature algorithm is not in the list")
+    return kind
+
+
+def check_key(spki: der.Element) -> KeyKind:
+    """Give the kind of a SubjectPublicKeyInfo that may be loaded; more only loading tells.
+
+    One key has one encoding here, so that its hash names it: parameters as the RFCs have them
+    (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3), points uncompressed.
+
+    Raises UNSUPPORTED_ALGORITHM or BAD_CERTIFICATE_TEMPLATE, field publicKey; Malformed.
+    """
+    parts = der.split(spki.content) if spki.tag == der.SEQUENCE else []
+    if [part.tag for part in parts] != [der.SEQUENCE, der.BIT_STRING]:
+        raise Malformed("the public key is no SubjectPublicKeyInfo")
+    algorithm, bits = parts
+    kind = _KEY_ALGORITHMS.get(algorithm.content)
+    if kind is None:
+        raise unsupported("publicKey", "the key's algorithm, curve or parameters are not allowed")
+    if bits.content[0] != 0:
+        raise Malformed("the public key is not made of whole octets")
+    if kind is KeyKind.RSA:
+        _check_rsa(bits.content[1:])
+    elif kind is KeyKind.EC and bits.content[1:2] != bytes((_UNCOMPRESSED,)):
+        raise unsupported("publicKey", "the point of an EC key must be given uncompressed")
+    return kind
+
+
+def unsupported(field: str, detail: str) -> EnrollmentError:
+    return EnrollmentError(FailureReason.UNSUPPORTED_ALGORITHM, detail, field=field)
+
+
+def _check_rsa(key: bytes) -> None:
+    if len(key) > _RSA_KEY_OCTETS:
+        raise _weak(f"the RSA modulus is longer than {RSA_MODULUS_BITS[-1]} bits")
+    check_der(key)
+    (sequence,) = der.split(key)
+    numbers = der.split(sequence.content) if sequence.tag == der.SEQUENCE else []
+    if [number.tag for number in numbers] != [der.INTEGER, der.INTEGER]:
+        raise Malformed("the public key is no RSAPublicKey")
+    modulus, exponent = (int.from_bytes(each.content, signed=True) for each in numbers)
+    if modulus <= 0 or modulus.bit_length() not in RSA_MODULUS_BITS:
+        raise _weak(
+            f"an RSA modulus must have {RSA_MODULUS_BITS[0]} to {RSA_MODULUS_BITS[-1]} bits"
+        )
+    if exponent != _RSA_PUBLIC_EXPONENT:
+        raise _weak(f"the RSA public exponent must be {_RSA_PUBLIC_EXPONENT}")
+
+
+def _weak(detail: str) -> EnrollmentError:
+    return EnrollmentError(
+        FailureReason.BAD_CERTIFICATE_TEMPLATE, detail, finding="key_weak", field="publicKey"
+    )
+
+
+# The contents of AlgorithmIdentifier: an OBJECT IDENTIFIER and the parameters that belong to it.
+_KEY_ALGORITHMS: Mapping[bytes, KeyKind] = {
+    bytes.fromhex("06092a864886f70d010101 0500"): KeyKind.RSA,
+    bytes.fromhex("06072a8648ce3d0201 06082a8648ce3d030107"): KeyKind.EC,  # P-256
+    bytes.fromhex("06072a8648ce3d0201 06052b81040022"): KeyKind.EC,  # P-384
+    bytes.fromhex("06072a8648ce3d0201 06052b81040023"): KeyKind.EC,  # P-521
+    bytes.fromhex("06032b6570"): KeyKind.ED25519,
+    bytes.fromhex("06032b6571"): KeyKind.ED448,
+}
+_SIGNATURE_ALGORITHMS: Mapping[bytes, KeyKind] = {
+    bytes.fromhex("06092a864886f70d01010b 0500"): KeyKind.RSA,  # sha256WithRSAEncryption
+    bytes.fromhex("06092a864886f70d01010c 0500"): KeyKind.RSA,
+    bytes.fromhex("06092a864886f70d01010d 0500"): KeyKind.RSA,  # sha512WithRSAEncryption
+    bytes.fromhex("06082a8648ce3d040302"): KeyKind.EC,  # ecdsa-with-SHA256
+    bytes.fromhex("06082a8648ce3d040303"): KeyKind.EC,
+    bytes.fromhex("06082a8648ce3d040304"): KeyKind.EC,  # ecdsa-with-SHA512
+    bytes.fromhex("06032b6570"): KeyKind.ED25519,
+    bytes.fromhex("06032b6571"): KeyKind.ED448,
+}
+_RSASSA_PSS = bytes.fromhex("06092a864886f70d01010a")

@@ -1,0 +1,105 @@
+"""enroll certificate: list, show, revoke."""
+
+import re
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives import serialization
+
+from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
+from enroll.failures import NotFound, Refused
+from server.cli.devices import certificate_data
+from server.cli.office import Office, actor, find_device, work
+from server.cli.output import Data, Format, Output, confirm, rfc3339, show, show_all
+
+app = typer.Typer(no_args_is_help=True, help="Certificates: look at, revoke.")
+
+Serial = Annotated[
+    str, typer.Argument(metavar="SERIAL", help="In hex, with or without colons, in any case.")
+]
+_REASONS = [each.value for each in RevocationReason if each.value != "certificateHold"]
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    device: Annotated[str | None, typer.Option(help="Only this device's.")] = None,
+    status: Annotated[CertificateStatus | None, typer.Option(help="Only those.")] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """List certificates, newest first."""
+
+    async def run(office: Office) -> list[CertificateRecord]:
+        owner = await find_device(office, device) if device else None
+        async with office.registry.unit_of_work() as uow:
+            if owner is not None:
+                return list(await uow.certificates.of_device(owner.device_id))
+            return list(await uow.certificates.list())
+
+    rows = [_data(each) for each in work(context, run) if status is None or each.status is status]
+    show_all(rows, ("serial_number", "profile", "class", "status", "not_after"), output)
+
+
+@app.command("show")
+def show_(context: typer.Context, serial: Serial, output: Output = Format.TEXT) -> None:
+    """Show one certificate, with its PEM."""
+
+    async def run(office: Office) -> CertificateRecord:
+        return await _find(office, serial)
+
+    record = work(context, run)
+    pem = record.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+    show(
+        {
+            **_data(record),
+            "subject": record.certificate.subject.rfc4514_string(),
+            "issued_at": rfc3339(record.issued_at),
+            "confirmed_at": rfc3339(record.confirmed_at),
+            "revoked_at": rfc3339(record.revoked_at),
+            "revocation_reason": (
+                record.revocation_reason.value if record.revocation_reason else None
+            ),
+            "spki_sha256": record.spki_sha256,
+            "pem": pem,
+        },
+        output,
+    )
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    serial: Serial,
+    reason: Annotated[str, typer.Option(help=f"One of {', '.join(_REASONS)} (RFC 5280 §5.3.1).")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Revoke one certificate for good; a running server's next CRL names it within a second."""
+    if reason not in set(RevocationReason):
+        raise typer.BadParameter(f"--reason: expected one of {', '.join(_REASONS)}")
+    confirm(f"This revokes certificate {serial} for good. Go on?", yes=yes)
+
+    async def run(office: Office) -> Data:
+        record = await _find(office, serial)
+        after = await office.lifecycle.revoke(record, RevocationReason(reason), actor=actor())
+        return {**_data(after), "revoked_at": rfc3339(after.revoked_at), "reason": reason}
+
+    show(work(context, run), output)
+
+
+async def _find(office: Office, serial: str) -> CertificateRecord:
+    digits = re.sub(r"[:\s]", "", serial).lower().removeprefix("0x").lstrip("0")
+    if not re.fullmatch(r"[0-9a-f]{1,40}", digits):
+        raise typer.BadParameter(f"SERIAL: {serial!r} is not a serial number in hex")
+    async with office.registry.unit_of_work() as uow:
+        found = await uow.certificates.by_serial(digits)
+    if not found:
+        raise NotFound(f"there is no certificate {digits}; see 'enroll certificate list'")
+    if len(found) > 1:
+        names = ", ".join(each.issuer for each in found)
+        raise Refused(f"several issuers have a certificate {digits}: {names}")
+    return found[0]
+
+
+def _data(record: CertificateRecord) -> dict[str, object]:
+    return {**certificate_data(record), "device": record.device_id}

@@ -1,0 +1,236 @@
+"""enroll device: add, list, show, code, disable, enable, reset."""
+
+from typing import Annotated
+
+import typer
+
+from enroll.certificates import CertificateRecord
+from enroll.device import Device, DeviceState, DeviceStatus, IdentityKind
+from enroll.ports import UnitOfWork
+from enroll.profiles import PolicySnapshot
+from enroll.registration import CodeTerms, MadeCode, NewDevice
+from server.cli.office import Office, actor, find_device, work
+from server.cli.output import Data, Format, Output, confirm, rfc3339, say, show, show_all
+from server.cli.values import parse_duration, parse_pairs
+
+app = typer.Typer(no_args_is_help=True, help="Devices: register, look at, stop, let on.")
+
+Reference = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's name or id.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the device.")]
+Lifetime = Annotated[str, typer.Option("--ttl", help="How long the code is good, such as 7d.")]
+Uses = Annotated[int, typer.Option("--uses", min=1, help="How many certificates it is good for.")]
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="1 to 64 characters, unique, never changed.")],
+    group: Annotated[str, typer.Option(help="The device group.")] = "default",
+    serial: Annotated[str | None, typer.Option(help="The serial number on the device.")] = None,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=VALUE", help=f"One of {', '.join(IdentityKind)}; repeatable."),
+    ] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with it; repeatable.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="A line for people.")] = None,
+    no_code: Annotated[bool, typer.Option("--no-code", help="Make no one-time code.")] = False,
+    ttl: Lifetime = "7d",
+    uses: Uses = 1,
+    output: Output = Format.TEXT,
+) -> None:
+    """Register a device, and make its one-time code, which is shown once."""
+    terms = None if no_code else CodeTerms(lifetime=parse_duration(ttl), uses=uses)
+    new = NewDevice(
+        name=name,
+        group=group,
+        serial_number=serial,
+        identities=tuple(_identity(each) for each in identity or ()),
+        attributes=parse_pairs(attribute or (), "--attribute"),
+        description=description,
+    )
+
+    async def run(office: Office) -> Data:
+        device, made = await office.registration.register(new, code=terms, actor=actor())
+        return _with_code(device, await office.policy(), made)
+
+    _show_code(work(context, run), output)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    state: Annotated[DeviceState | None, typer.Option(help="Only those in this state.")] = None,
+    status: Annotated[DeviceStatus | None, typer.Option(help="Only those.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only members of this group.")] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """List devices."""
+
+    async def run(office: Office) -> list[Data]:
+        policy = await office.policy()
+        async with office.registry.unit_of_work() as uow:
+            devices = await uow.devices.list()
+        return [_summary(each, policy) for each in devices]
+
+    rows = [
+        row
+        for row in work(context, run)
+        if (state is None or row["state"] == state.value)
+        and (status is None or row["status"] == status.value)
+        and (group is None or row["group"] == group)
+    ]
+    columns = ("name", "group", "state", "status", "serial_number", "created_at")
+    show_all(rows, columns, output)
+
+
+@app.command("show")
+def show_(context: typer.Context, device: Reference, output: Output = Format.TEXT) -> None:
+    """Show a device with its identities and certificates."""
+
+    async def run(office: Office) -> Data:
+        found = await find_device(office, device)
+        policy = await office.policy()
+        async with office.registry.unit_of_work() as uow:
+            return await _detail(found, policy, uow)
+
+    show(work(context, run), output)
+
+
+@app.command()
+def code(
+    context: typer.Context,
+    device: Reference,
+    ttl: Lifetime = "7d",
+    uses: Uses = 1,
+    output: Output = Format.TEXT,
+) -> None:
+    """Make another one-time code for a device, shown once."""
+    terms = CodeTerms(lifetime=parse_duration(ttl), uses=uses)
+
+    async def run(office: Office) -> Data:
+        found = await find_device(office, device)
+        after, made = await office.registration.make_code(found.device_id, terms, actor=actor())
+        return _with_code(after, await office.policy(), made)
+
+    _show_code(work(context, run), output)
+
+
+@app.command()
+def disable(
+    context: typer.Context, device: Reference, reason: Reason, output: Output = Format.TEXT
+) -> None:
+    """Refuse the device from its next request on, until a person enables it."""
+
+    async def run(office: Office) -> Data:
+        found = await find_device(office, device)
+        after = await office.lifecycle.disable(found.device_id, reason, actor=actor())
+        return _summary(after, await office.policy())
+
+    show(work(context, run), output)
+
+
+@app.command()
+def enable(
+    context: typer.Context, device: Reference, reason: Reason, output: Output = Format.TEXT
+) -> None:
+    """Let a disabled device take part again; certificates on hold are released."""
+
+    async def run(office: Office) -> Data:
+        found = await find_device(office, device)
+        after = await office.lifecycle.enable(found.device_id, reason, actor=actor())
+        return _summary(after, await office.policy())
+
+    show(work(context, run), output)
+
+
+@app.command()
+def reset(
+    context: typer.Context,
+    device: Reference,
+    reason: Reason,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Begin again: revoke every certificate and code of the device and make one new code."""
+    confirm(f"This revokes every certificate of {device}. Go on?", yes=yes)
+
+    async def run(office: Office) -> Data:
+        found = await find_device(office, device)
+        after, made = await office.lifecycle.reset(found.device_id, reason, actor=actor())
+        return _with_code(after, await office.policy(), made)
+
+    _show_code(work(context, run), output)
+
+
+def _identity(text: str) -> tuple[IdentityKind, str]:
+    kind, equals, value = text.partition("=")
+    if not equals or kind not in set(IdentityKind):
+        raise typer.BadParameter(
+            f"--identity: expected KIND=VALUE with KIND one of {', '.join(IdentityKind)}"
+        )
+    return IdentityKind(kind), value
+
+
+def _summary(device: Device, policy: PolicySnapshot) -> dict[str, object]:
+    return {
+        "id": device.device_id,
+        "name": device.name,
+        "tenant": policy.tenants[device.tenant_id].name,
+        "group": policy.groups[device.group_id].name,
+        "state": device.state.value,
+        "status": device.status.value,
+        "status_reason": device.status_reason,
+        "serial_number": device.serial_number,
+        "assurance": device.assurance.value,
+        "connection": device.connection.value,
+        "description": device.description,
+        "source": device.source,
+        "created_at": rfc3339(device.created_at),
+        "updated_at": rfc3339(device.updated_at),
+    }
+
+
+async def _detail(device: Device, policy: PolicySnapshot, uow: UnitOfWork) -> Data:
+    certificates = await uow.certificates.of_device(device.device_id)
+    return {
+        **_summary(device, policy),
+        "identities": [
+            {"kind": each.kind.value, "value": each.value} for each in device.identities
+        ],
+        "attributes": dict(device.attributes),
+        "certificates": [certificate_data(each) for each in certificates],
+    }
+
+
+def certificate_data(record: CertificateRecord) -> dict[str, object]:
+    """Show a certificate in the words of every verb that does."""
+    return {
+        "serial_number": record.serial_number,
+        "fingerprint": record.fingerprint,
+        "profile": record.profile,
+        "class": record.certificate_class.value,
+        "status": record.status.value,
+        "not_before": rfc3339(record.not_valid_before),
+        "not_after": rfc3339(record.not_valid_after),
+        "issuer": record.issuer,
+    }
+
+
+def _with_code(device: Device, policy: PolicySnapshot, made: MadeCode | None) -> Data:
+    return {
+        "id": device.device_id,
+        "name": device.name,
+        "group": policy.groups[device.group_id].name,
+        "state": device.state.value,
+        "status": device.status.value,
+        "code": made.clear if made else None,
+        "code_expires_at": rfc3339(made.expires_at) if made else None,
+    }
+
+
+def _show_code(data: Data, output: Format) -> None:
+    show(data, output)
+    if data["code"] is not None:
+        say("The code is shown this once; it is kept as a digest only.")

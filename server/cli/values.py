@@ -1,0 +1,123 @@
+"""Values as people write them on a command line: durations, pairs, and settings of profiles."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import timedelta
+from enum import StrEnum
+from types import UnionType
+from typing import TypeVar, Union, get_args, get_origin, get_type_hints
+
+import typer
+
+from enroll.profiles import CertificateProfile, DeviceGroup, EnrollmentProfile
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_FIXED = frozenset({"slug", "name", "tenant_id", "group_id", "version"})
+Policy = TypeVar("Policy", CertificateProfile, DeviceGroup, EnrollmentProfile)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `90d`, `12h`, `1h30m`. Raises typer.BadParameter."""
+    parts = re.findall(r"([0-9]{1,6})([smhdw])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise typer.BadParameter(f"{text!r} is not a duration such as 90s, 30m, 12h, 7d or 2w")
+    return sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+
+
+def print_duration(duration: timedelta) -> str:
+    """Write a duration as `parse_duration` reads it."""
+    seconds = int(duration.total_seconds())
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def parse_pairs(items: Iterable[str], option: str) -> dict[str, str]:
+    """Read `KEY=VALUE` items. Raises typer.BadParameter."""
+    pairs = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"{option}: expected KEY=VALUE, got {item!r}")
+        pairs[key] = value
+    return pairs
+
+
+def with_settings(policy: Policy, settings: dict[str, str]) -> Policy:
+    """Change fields of a profile or group by name. Raises typer.BadParameter, naming the key."""
+    hints = get_type_hints(type(policy))
+    known = {each.name for each in fields(policy)} - _FIXED
+    changed = {each.name: getattr(policy, each.name) for each in fields(policy)}
+    for key, text in settings.items():
+        if key not in known:
+            raise typer.BadParameter(f"{key}: there is no such key; known are {_list(known)}")
+        try:
+            changed[key] = _read(text, hints[key])
+        except typer.BadParameter as error:
+            raise typer.BadParameter(f"{key}: {error.message}") from error
+    return type(policy)(**changed)
+
+
+def to_data(policy: CertificateProfile | DeviceGroup | EnrollmentProfile) -> dict[str, object]:
+    """Show a profile or group in the words that `with_settings` takes."""
+    return {
+        each.name: _write(getattr(policy, each.name))
+        for each in fields(policy)
+        if each.name not in {"tenant_id", "group_id"}
+    }
+
+
+def _read(text: str, hint: object) -> object:
+    origin = get_origin(hint)
+    if origin in {Union, UnionType}:
+        if text.lower() in {"", "none"}:
+            return None
+        return _read(text, next(each for each in get_args(hint) if each is not type(None)))
+    if origin in {tuple, frozenset}:
+        item = get_args(hint)[0]
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return origin(_read(part, item) for part in parts)
+    return _read_one(text, hint)
+
+
+def _read_one(text: str, hint: object) -> object:
+    if hint is bool:
+        if text.lower() not in {"true", "false"}:
+            raise typer.BadParameter(f"expected true or false, got {text!r}")
+        return text.lower() == "true"
+    if hint is timedelta:
+        return parse_duration(text)
+    if hint is float:
+        try:
+            return float(text)
+        except ValueError:
+            raise typer.BadParameter(f"expected a number, got {text!r}") from None
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        try:
+            return hint(text)
+        except ValueError:
+            raise typer.BadParameter(f"expected one of {_list(hint)}, got {text!r}") from None
+    if hint is str:
+        return text
+    key, equals, value = text.partition("=")  # What is left are pairs, such as CN={name}.
+    if not equals:
+        raise typer.BadParameter(f"expected pairs such as CN={{name}}, got {text!r}")
+    return (key, value)
+
+
+def _write(value: object) -> object:
+    if isinstance(value, timedelta):
+        return print_duration(value)
+    if isinstance(value, frozenset):
+        return sorted(str(each) for each in value)
+    if isinstance(value, tuple):
+        return ["=".join(each) if isinstance(each, tuple) else str(each) for each in value]
+    return value
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

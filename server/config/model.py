@@ -1,0 +1,121 @@
+"""Every configuration key, its default and what it must be."""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+MAXIMUM_PORT = 65535
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split `host:port`; an IPv6 host stands in brackets. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit():
+        raise ValueError("expected host:port, such as 127.0.0.1:8443; port 0 takes a free one")
+    if int(port) > MAXIMUM_PORT:
+        raise ValueError(f"expected a port up to {MAXIMUM_PORT}")
+    return host, int(port)
+
+
+def _address(text: str) -> str:
+    if text:
+        parse_address(text)
+    return text
+
+
+def _http_url(text: str) -> str:
+    if not re.fullmatch(r"http://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9/._~-]*)?", text):
+        raise ValueError("expected an http:// address that relying parties reach, without a query")
+    return text.rstrip("/")
+
+
+def _host(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        pass
+    if not re.fullmatch(
+        r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*", text
+    ):
+        raise ValueError(f"{text!r} is neither a host name nor an IP address")
+    return text.lower()
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Host = Annotated[str, AfterValidator(_host)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSection(Section):
+    """Where the server listens; an empty address switches a listener off."""
+
+    https: Address = "0.0.0.0:8443"
+    http: Address = "0.0.0.0:8080"
+    management: Address = "127.0.0.1:9443"
+    unix: str = ""
+    hosts: tuple[Host, ...] = ()
+    public_http_url: Annotated[str, AfterValidator(_http_url)] = "http://localhost:8080"
+    drain_seconds: Seconds = 30.0
+
+
+class TLSSection(Section):
+    """An operator's own TLS certificate (PEM, with its chain) and key; else the CA makes one."""
+
+    certificate_file: str = ""
+    private_key_file: str = ""
+
+
+class DatabaseSection(Section):
+    """Where the registry is; a relative SQLite path starts at the home."""
+
+    url: SecretStr = SecretStr("sqlite:///registry.db")
+    busy_timeout_seconds: Seconds = 5.0
+
+
+class KeysSection(Section):
+    """How the private keys are opened."""
+
+    passphrase_file: str = "keys/passphrase"  # noqa: S105 - a path, not a passphrase
+
+
+class LimitsSection(Section):
+    """What a single caller may cost (security.md §5)."""
+
+    body_bytes: Annotated[int, Field(ge=4096, le=4 * 1024 * 1024)] = 64 * 1024
+    handshake_seconds: Seconds = 10.0
+    header_seconds: Seconds = 10.0
+    body_seconds: Seconds = 20.0
+    keep_alive_seconds: Seconds = 15.0
+    connections: Annotated[int, Field(ge=1)] = 20_000
+    connections_per_address: Annotated[int, Field(ge=0)] = 0
+    failures_per_address: Annotated[int, Field(ge=0)] = 1_000
+    failures_recovered_per_second: Annotated[float, Field(gt=0)] = 20.0
+
+
+class AttemptsSection(Section):
+    """How long enrollment attempts are kept."""
+
+    keep_days: Annotated[int, Field(ge=1)] = 90
+    keep_rows: Annotated[int, Field(ge=1000)] = 1_000_000
+
+
+class CRLSection(Section):
+    """How long a revocation list is good; a new one is made at half of it."""
+
+    lifetime_hours: Annotated[float, Field(ge=0.1, le=24 * 365)] = 24.0
+    root_lifetime_days: Annotated[float, Field(ge=1, le=3650)] = 180.0
+
+
+class LogSection(Section):
+    """What is logged to standard error, one JSON object a line."""
+
+    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"

@@ -1,0 +1,138 @@
+"""One exchange, whatever the protocol: decode, decide, answer; nothing escapes unanswered."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+import structlog
+
+from enroll.failures import EnrollmentError, FailureReason
+from enroll.pipeline import Pipeline
+from enroll.profiles import ProtocolName
+from enroll.request import RequestOrigin
+from enroll.result import EnrollmentResult, Rejected
+from protocols.wire import (
+    Exchange,
+    ProtocolHandler,
+    ProtocolViolation,
+    WireRequest,
+    WireResponse,
+)
+from server.backoff import Backoff
+from server.observability.metrics import Metrics
+
+_log = structlog.get_logger("enrollment")
+_UNPROVEN = frozenset({FailureReason.NOT_AUTHENTICATED, FailureReason.SIGNER_NOT_TRUSTED})
+
+
+class ProtocolEndpoint:
+    """Serves one protocol on any listener: an `Endpoint` of `server.http.front`."""
+
+    def __init__(
+        self,
+        *,
+        name: ProtocolName,
+        handler: ProtocolHandler,
+        pipeline: Pipeline,
+        backoff: Backoff,
+        metrics: Metrics,
+        is_operation: Callable[[str], bool],
+    ) -> None:
+        self._name = name
+        self._handler = handler
+        self._pipeline = pipeline
+        self._backoff = backoff
+        self._metrics = metrics
+        self._is_operation = is_operation
+
+    async def __call__(self, wire: WireRequest) -> WireResponse:
+        try:
+            return await self._serve(wire)
+        except Exception:  # noqa: BLE001 - whatever it was, the caller gets an answer
+            _log.exception("internal error", correlation_id=wire.correlation_id)
+            return self._handler.refuse(wire, _internal(wire))
+
+    async def _serve(self, wire: WireRequest) -> WireResponse:
+        wait = self._backoff.wait(wire.peer_address)
+        if wait:
+            return self._handler.refuse(wire, _rate_limited(wire, wait))
+        try:
+            opened = self._handler.receive(wire)
+        except ProtocolViolation as violation:
+            return await self._violated(wire, violation)
+        except EnrollmentError as error:
+            rejected = await self._pipeline.refuse(self._origin(wire), error)
+            self._note(wire, rejected, self._origin(wire).operation)
+            return self._handler.refuse(wire, rejected)
+        if isinstance(opened, WireResponse):
+            return opened
+        return await self._decide(wire, opened)
+
+    async def _decide(self, wire: WireRequest, opened: Exchange) -> WireResponse:
+        result = await self._pipeline.handle(opened.request)
+        self._note(wire, result, opened.request.origin.operation)
+        return opened.respond(result)
+
+    async def _violated(self, wire: WireRequest, violation: ProtocolViolation) -> WireResponse:
+        """Answer in the protocol's words, and leave a record if it was meant to enroll."""
+        origin = self._origin(wire)
+        if self._is_operation(origin.operation):
+            error = EnrollmentError(
+                FailureReason.MALFORMED_REQUEST, violation.detail, finding=violation.finding
+            )
+            rejected = await self._pipeline.refuse(origin, error)
+            self._note(wire, rejected, origin.operation)
+            if rejected.reason is FailureReason.CA_UNAVAILABLE:
+                return self._handler.refuse(wire, rejected)
+        return violation.response
+
+    def _note(self, wire: WireRequest, result: EnrollmentResult, operation: str) -> None:
+        self._metrics.enrollment(self._name.value, operation, result)
+        if not isinstance(result, Rejected):
+            return
+        if result.reason in _UNPROVEN and result.finding != "no_credential":
+            self._backoff.failed(wire.peer_address)
+        _log.info(
+            "refused",
+            correlation_id=result.correlation_id,
+            protocol=self._name.value,
+            operation=operation,
+            reason=result.reason.value,
+            finding=result.finding,
+            detail=result.detail,
+            peer=wire.peer_address,
+        )
+
+    def _origin(self, wire: WireRequest) -> RequestOrigin:
+        """Say what can be said of a message that was not understood."""
+        profile, _, operation = wire.path.strip("/").rpartition("/")
+        return RequestOrigin(
+            correlation_id=wire.correlation_id,
+            protocol=self._name,
+            operation=operation[:64],
+            profile=profile[:64] or None,
+            peer_address=wire.peer_address,
+            received_at=wire.received_at,
+            client_certificate_sha256=(
+                sha256(wire.peer_chain[0]).hexdigest() if wire.peer_chain else None
+            ),
+        )
+
+
+def _internal(wire: WireRequest) -> Rejected:
+    return Rejected(
+        reason=FailureReason.INTERNAL,
+        correlation_id=wire.correlation_id,
+        detail="an error of ours; the log has it under the correlation id",
+        finding="internal",
+    )
+
+
+def _rate_limited(wire: WireRequest, wait: int) -> Rejected:
+    return replace(
+        _internal(wire),
+        reason=FailureReason.RATE_LIMITED,
+        detail="too many failed authentications from this address",
+        finding="rate_limited",
+        retry_after=wait,
+    )

@@ -1,0 +1,46 @@
+"""What protocols may know of policy without asking: kept in memory, never older than a second."""
+
+from collections.abc import Callable
+
+from enroll.ports import Registry
+from enroll.profiles import PolicySnapshot, ProtocolName
+
+
+class PolicyMirror:
+    """The policy as last read. `refresh` is run on a timer; reading it costs nothing."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._policy = PolicySnapshot(version=-1)
+
+    @property
+    def policy(self) -> PolicySnapshot:
+        return self._policy
+
+    async def refresh(self) -> None:
+        """Read policy anew if it changed. Raises RegistryUnavailable."""
+        async with self._registry.unit_of_work() as uow:
+            self._policy = await uow.policy.snapshot()
+
+
+class Labels:
+    """The profile slugs that one protocol serves, and the CA certificates behind each."""
+
+    def __init__(
+        self,
+        mirror: PolicyMirror,
+        protocol: ProtocolName,
+        ca_certificates: Callable[[], tuple[bytes, ...]],
+    ) -> None:
+        self._mirror = mirror
+        self._protocol = protocol
+        self._ca_certificates = ca_certificates
+
+    def exists(self, label: str) -> bool:
+        profile = self._mirror.policy.enrollment_profiles.get(label)
+        return profile is not None and self._protocol in profile.protocols
+
+    def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
+        """Give the CA certificates for a label, DER: one CA serves them all."""
+        del label
+        return self._ca_certificates()

@@ -1,0 +1,107 @@
+import math
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+from enroll.failures import FailureReason, PolicyViolation
+from enroll.policy.keys import check_public_key, fitting_key_usage
+from enroll.profiles import KeyAlgorithm, KeyUsageBit
+
+ALL = frozenset(KeyAlgorithm)
+GOOD_RSA = rsa.generate_private_key(65537, 2048).public_key()
+
+
+def rsa_key(modulus: int, exponent: int = 65537) -> rsa.RSAPublicKey:
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+
+
+def next_prime(number: int) -> int:
+    number |= 1
+    while any(pow(base, number - 1, number) != 1 for base in (2, 3, 5, 7, 11)):
+        number += 2
+    return number
+
+
+def close_factors() -> int:
+    start = math.isqrt(1 << 2047) + (1 << 1022)
+    one = next_prime(start)
+    return one * next_prime(one + 2)
+
+
+def roca_modulus() -> int:
+    """A number of 2048 bits that is 1 = 65537^0 modulo each of the primes that ROCA betrays."""
+    primes = [each for each in range(3, 168) if all(each % low for low in range(2, each))]
+    product = math.prod(primes)
+    odd = 2 * product
+    value = ((1 << 2047) // odd + 1) * odd + 1
+    while math.gcd(value, math.prod(range(3, 2000, 2))) != 1:
+        value += odd
+    return value
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        GOOD_RSA,
+        ec.generate_private_key(ec.SECP256R1()).public_key(),
+        ec.generate_private_key(ec.SECP384R1()).public_key(),
+        ec.generate_private_key(ec.SECP521R1()).public_key(),
+        ed25519.Ed25519PrivateKey.generate().public_key(),
+        ed448.Ed448PrivateKey.generate().public_key(),
+    ],
+    ids=["rsa-2048", "p-256", "p-384", "p-521", "ed25519", "ed448"],
+)
+def test_security_C4_good_keys_pass(key: CertificatePublicKeyTypes) -> None:
+    assert check_public_key(key, ALL) in ALL
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        rsa.generate_private_key(65537, 1024).public_key(),
+        rsa_key(GOOD_RSA.public_numbers().n, 3),
+        rsa_key(GOOD_RSA.public_numbers().n * 3 >> 2 | 1 << 2047 | 1),
+        rsa_key(close_factors()),
+        rsa_key(roca_modulus()),
+        ec.generate_private_key(ec.SECP256K1()).public_key(),
+        ed25519.Ed25519PublicKey.from_public_bytes(b"\x01" + bytes(31)),
+        ed25519.Ed25519PublicKey.from_public_bytes(bytes(32)),
+        ed448.Ed448PublicKey.from_public_bytes(b"\x01" + bytes(56)),
+        x25519.X25519PrivateKey.generate().public_key(),
+    ],
+    ids=[
+        "rsa-1024",
+        "e=3",
+        "small factor or even",
+        "close factors",
+        "roca",
+        "secp256k1",
+        "identity point",
+        "order four",
+        "ed448 identity",
+        "x25519",
+    ],
+)
+def test_security_C4_weak_and_unwanted_keys_are_refused(key: CertificatePublicKeyTypes) -> None:
+    with pytest.raises(PolicyViolation) as refusal:
+        check_public_key(key, ALL)
+
+    assert refusal.value.reason is FailureReason.BAD_CERTIFICATE_TEMPLATE
+    assert refusal.value.field == "publicKey"
+
+
+def test_a_key_that_the_profile_does_not_allow_is_refused() -> None:
+    with pytest.raises(PolicyViolation, match="p-384"):
+        check_public_key(GOOD_RSA, frozenset({KeyAlgorithm.P_384}))
+
+
+def test_key_usages_that_a_key_cannot_serve_are_left_out() -> None:
+    every = frozenset(KeyUsageBit)
+
+    assert KeyUsageBit.KEY_AGREEMENT not in fitting_key_usage(KeyAlgorithm.RSA_2048, every)
+    assert KeyUsageBit.KEY_ENCIPHERMENT not in fitting_key_usage(KeyAlgorithm.P_256, every)
+    assert fitting_key_usage(KeyAlgorithm.ED25519, every) == {
+        KeyUsageBit.DIGITAL_SIGNATURE,
+        KeyUsageBit.NON_REPUDIATION,
+    }
