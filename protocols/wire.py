@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from enroll.request import EnrollmentRequest
+from enroll.request import EnrollmentRequest, RequestOrigin
 from enroll.result import EnrollmentResult, Rejected
 
 
@@ -82,6 +82,10 @@ class ProtocolHandler(Protocol):
 
         Raises ProtocolViolation, and EnrollmentError for a message that cannot be enrolled from.
         """
+        ...
+
+    def origin(self, wire: WireRequest) -> RequestOrigin:
+        """Say what can be said of any message, readable or not, for the record of its attempt."""
         ...
 
     def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
 
 import structlog
 
 from enroll.failures import EnrollmentError, FailureReason
 from enroll.pipeline import Pipeline
 from enroll.profiles import ProtocolName
-from enroll.request import RequestOrigin
 from enroll.result import EnrollmentResult, Rejected
 from protocols.wire import (
     Exchange,
@@ -61,8 +59,8 @@ class ProtocolEndpoint:
         except ProtocolViolation as violation:
             return await self._violated(wire, violation)
         except EnrollmentError as error:
-            rejected = await self._pipeline.refuse(self._origin(wire), error)
-            self._note(wire, rejected, self._origin(wire).operation)
+            rejected = await self._pipeline.refuse(self._handler.origin(wire), error)
+            self._note(wire, rejected, self._handler.origin(wire).operation)
             return self._handler.refuse(wire, rejected)
         if isinstance(opened, WireResponse):
             return opened
@@ -75,7 +73,7 @@ class ProtocolEndpoint:
 
     async def _violated(self, wire: WireRequest, violation: ProtocolViolation) -> WireResponse:
         """Answer in the protocol's words, and leave a record if it was meant to enroll."""
-        origin = self._origin(wire)
+        origin = self._handler.origin(wire)
         if self._is_operation(origin.operation):
             error = EnrollmentError(
                 FailureReason.MALFORMED_REQUEST, violation.detail, finding=violation.finding
@@ -87,7 +85,7 @@ class ProtocolEndpoint:
         return violation.response
 
     def _note(self, wire: WireRequest, result: EnrollmentResult, operation: str) -> None:
-        self._metrics.enrollment(self._name.value, operation, result)
+        self._metrics.enrollment(self._name.value, result)
         if not isinstance(result, Rejected):
             return
         if result.reason in _UNPROVEN and result.finding != "no_credential":
@@ -101,21 +99,6 @@ class ProtocolEndpoint:
             finding=result.finding,
             detail=result.detail,
             peer=wire.peer_address,
-        )
-
-    def _origin(self, wire: WireRequest) -> RequestOrigin:
-        """Say what can be said of a message that was not understood."""
-        profile, _, operation = wire.path.strip("/").rpartition("/")
-        return RequestOrigin(
-            correlation_id=wire.correlation_id,
-            protocol=self._name,
-            operation=operation[:64],
-            profile=profile[:64] or None,
-            peer_address=wire.peer_address,
-            received_at=wire.received_at,
-            client_certificate_sha256=(
-                sha256(wire.peer_chain[0]).hexdigest() if wire.peer_chain else None
-            ),
         )
 
 

@@ -1,0 +1,100 @@
+"""Issuing CAs: certificate, key and chain, with what they put into every certificate they sign."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+SignatureHash = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issuer:
+    """A CA that signs here. `chain` holds the certificates above it, DER, nearest first."""
+
+    name: str
+    certificate: x509.Certificate
+    key: CertificateIssuerPrivateKeyTypes = field(repr=False)
+    chain: tuple[bytes, ...] = ()
+    public_http_url: str
+
+    @cached_property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
+
+    @cached_property
+    def signature_hash(self) -> SignatureHash | None:
+        return signature_hash_for(self.key)
+
+    @cached_property
+    def authority_key_identifier(self) -> x509.AuthorityKeyIdentifier:
+        subject = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject.value)
+
+    @cached_property
+    def crl_distribution_points(self) -> x509.CRLDistributionPoints:
+        return crl_distribution_points(self.public_http_url, self.name)
+
+    @cached_property
+    def authority_information_access(self) -> x509.AuthorityInformationAccess:
+        return authority_information_access(self.public_http_url, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerSet:
+    """The issuing CAs of an installation by name, and the roots that relying parties trust."""
+
+    issuers: Mapping[str, Issuer]
+    roots: tuple[bytes, ...]
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """Give what EST's /cacerts holds (RFC 7030 §4.1.3): issuing CAs, then those above."""
+        found: dict[bytes, None] = {}
+        for issuer in self.issuers.values():
+            found[issuer.der] = None
+        for issuer in self.issuers.values():
+            found.update(dict.fromkeys(issuer.chain))
+        found.update(dict.fromkeys(self.roots))
+        return tuple(found)
+
+
+def signature_hash_for(key: CertificateIssuerPrivateKeyTypes) -> SignatureHash | None:
+    """Choose the hash that a CA key signs with; Edwards keys bring their own."""
+    match key:
+        case ed25519.Ed25519PrivateKey() | ed448.Ed448PrivateKey():
+            return None
+        case ec.EllipticCurvePrivateKey() if key.curve.name == "secp384r1":
+            return hashes.SHA384()
+        case ec.EllipticCurvePrivateKey() if key.curve.name == "secp521r1":
+            return hashes.SHA512()
+        case ec.EllipticCurvePrivateKey() | rsa.RSAPrivateKey():
+            return hashes.SHA256()
+        case _:
+            raise ValueError(f"a CA cannot sign with a {type(key).__name__}")
+
+
+def crl_distribution_points(public_http_url: str, issuer: str) -> x509.CRLDistributionPoints:
+    location = x509.UniformResourceIdentifier(f"{public_http_url}/crl/{issuer}.crl")
+    return x509.CRLDistributionPoints(
+        [
+            x509.DistributionPoint(
+                full_name=[location], relative_name=None, reasons=None, crl_issuer=None
+            )
+        ]
+    )
+
+
+def authority_information_access(
+    public_http_url: str, issuer: str
+) -> x509.AuthorityInformationAccess:
+    location = x509.UniformResourceIdentifier(f"{public_http_url}/ca/{issuer}.crt")
+    return x509.AuthorityInformationAccess(
+        [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, location)]
+    )

@@ -1,0 +1,121 @@
+"""Software keys: made here, sealed as PKCS#8 under scrypt, opened again."""
+
+from enum import StrEnum
+
+from asn1crypto import core, keys, pem
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import padding, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from enroll.ports import Randomness
+
+SCRYPT_COST = 2**14
+SCRYPT_BLOCK = 8
+SCRYPT_LANES = 1
+
+SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+
+class KeyKind(StrEnum):
+    """The keys that can be made here."""
+
+    P_256 = "p-256"
+    P_384 = "p-384"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    ED25519 = "ed25519"
+
+
+class KeyOpeningError(Exception):
+    """A sealed key cannot be opened; the message says whether passphrase or file is at fault."""
+
+
+def make_private_key(kind: KeyKind) -> SoftwareKey:
+    match kind:
+        case KeyKind.P_256:
+            return ec.generate_private_key(ec.SECP256R1())
+        case KeyKind.P_384:
+            return ec.generate_private_key(ec.SECP384R1())
+        case KeyKind.ED25519:
+            return ed25519.Ed25519PrivateKey.generate()
+        case KeyKind.RSA_2048 | KeyKind.RSA_3072 | KeyKind.RSA_4096:
+            return rsa.generate_private_key(65537, int(kind.value.removeprefix("rsa-")))
+
+
+def seal_private_key(
+    key: SoftwareKey, passphrase: bytes, randomness: Randomness
+) -> bytes:
+    """Encrypt a key: PKCS#8 (RFC 5958), PBES2 with scrypt (RFC 7914) and AES-256-CBC, PEM.
+
+    The parameters are those that OpenSSL 3.0 opens too.
+    """
+    clear = key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    salt, vector = randomness.octets(16), randomness.octets(16)
+    derived = Scrypt(salt, 32, SCRYPT_COST, SCRYPT_BLOCK, SCRYPT_LANES).derive(passphrase)
+    padder = padding.PKCS7(128).padder()
+    encryptor = Cipher(algorithms.AES(derived), modes.CBC(vector)).encryptor()
+    padded = padder.update(clear) + padder.finalize()
+    sealed = keys.EncryptedPrivateKeyInfo(
+        {
+            "encryption_algorithm": _pbes2(salt, vector),
+            "encrypted_data": encryptor.update(padded) + encryptor.finalize(),
+        }
+    )
+    armored: bytes = pem.armor("ENCRYPTED PRIVATE KEY", sealed.dump())
+    return armored
+
+
+def open_private_key(sealed: bytes, passphrase: bytes) -> SoftwareKey:
+    """Decrypt a key. Raises KeyOpeningError."""
+    if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" not in sealed:
+        raise KeyOpeningError("expected an ENCRYPTED PRIVATE KEY in PEM")
+    try:
+        key = serialization.load_pem_private_key(sealed, passphrase)
+    except ValueError as error:
+        raise KeyOpeningError("the passphrase is wrong, or the file is damaged") from error
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise KeyOpeningError(f"the file is damaged: {error}") from error
+    if not isinstance(
+        key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    ):
+        raise KeyOpeningError(f"a {type(key).__name__} is not a key that can sign certificates")
+    return key
+
+
+def _pbes2(salt: bytes, vector: bytes) -> dict[str, object]:
+    return {
+        "algorithm": "pbes2",
+        "parameters": {
+            "key_derivation_func": {
+                "algorithm": "1.3.6.1.4.1.11591.4.11",
+                "parameters": _ScryptParameters(
+                    {
+                        "salt": salt,
+                        "cost": SCRYPT_COST,
+                        "block": SCRYPT_BLOCK,
+                        "lanes": SCRYPT_LANES,
+                    }
+                ),
+            },
+            "encryption_scheme": {
+                "algorithm": "aes256_cbc",
+                "parameters": core.OctetString(vector),
+            },
+        },
+    }
+
+
+class _ScryptParameters(core.Sequence):  # type: ignore[misc]  # asn1crypto is untyped
+    _fields = [  # noqa: RUF012 - asn1crypto's way to declare
+        ("salt", core.OctetString),
+        ("cost", core.Integer),
+        ("block", core.Integer),
+        ("lanes", core.Integer),
+    ]

@@ -1,0 +1,67 @@
+"""What the server counts, for Prometheus."""
+
+import importlib.metadata
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from enroll.result import EnrollmentResult, Issued
+
+LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """Counters and gauges of one process; labels hold fixed words only, never input."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._exchanges = Counter(
+            "enroll_exchanges",
+            "HTTP exchanges",
+            ("listener", "mount", "status"),
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "enroll_exchange_seconds",
+            "Time from request head to answer",
+            ("mount",),
+            buckets=LATENCIES,
+            registry=self._registry,
+        )
+        self._enrollments = Counter(
+            "enroll_enrollments",
+            "Enrollment decisions",
+            ("protocol", "outcome", "reason"),
+            registry=self._registry,
+        )
+        self._handshakes = Counter(
+            "enroll_handshake_failures",
+            "TLS handshakes that came to nothing",
+            registry=self._registry,
+        )
+        self.connections = Gauge("enroll_connections", "Open connections", registry=self._registry)
+        self.crl_age = Gauge(
+            "enroll_crl_age_seconds",
+            "Age of the latest revocation list",
+            ("issuer",),
+            registry=self._registry,
+        )
+        build = Gauge("enroll_build_info", "Version", ("version",), registry=self._registry)
+        build.labels(importlib.metadata.version("enrollment-server")).set(1)
+
+    def exchange(self, listener: str, mount: str, status: int, seconds: float) -> None:
+        self._exchanges.labels(listener, mount, str(status)).inc()
+        self._latency.labels(mount).observe(seconds)
+
+    def enrollment(self, protocol: str, result: EnrollmentResult) -> None:
+        if isinstance(result, Issued):
+            outcome, reason = ("repeated" if result.repeated else "issued"), ""
+        else:
+            outcome, reason = "rejected", result.reason.value
+        self._enrollments.labels(protocol, outcome, reason).inc()
+
+    def handshake_failed(self) -> None:
+        self._handshakes.inc()
+
+    def render(self) -> bytes:
+        """Give all of it in Prometheus' text format."""
+        return generate_latest(self._registry)
