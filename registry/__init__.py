@@ -1,0 +1,1 @@
+"""The registry: devices, policy, certificates and events, behind `enroll.ports.UnitOfWork`."""

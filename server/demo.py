@@ -52,7 +52,7 @@ HTTP        http://{listening.http}   (CRL, CA certificates)
 Management  https://{listening.management}   (/livez /readyz /metrics)
 Root        {home.root_certificate}
 
-Device {device.name} is registered ({device.state}). Paste into another terminal, in an empty folder:
+Device {device.name} is {device.state}. Paste into another terminal, in an empty folder:
 
 # 1. a bootstrap certificate, with its one-time code: Enrolled -> Registered
 {key} -keyout boot.key -subj /CN={device.name} {csr} > boot.b64

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.issuers import Issuer
-from protocols.cms.certs_only import certs_only
+from protocols.cms import certs_only
 from protocols.wire import WireRequest, WireResponse
 from server.revocation import RevocationPublisher
 
@@ -18,7 +18,7 @@ class Publishing:
     """Endpoints for `/ca`, `/crl` and `/roots.pem` on the device listeners."""
 
     def __init__(
-        self, issuers: Mapping[str, Issuer], roots: tuple[bytes, ...], crls: RevocationPublisher
+        self, issuers: Mapping[str, Issuer], root: x509.Certificate, crls: RevocationPublisher
     ) -> None:
         self._crls = crls
         self._certificates: dict[str, WireResponse] = {}
@@ -26,11 +26,12 @@ class Publishing:
             der = issuer.certificate.public_bytes(Encoding.DER)
             chain = (der, *issuer.chain)
             self._certificates[f"{name}.crt"] = _found("application/pkix-cert", der)
-            self._certificates[f"{name}.p7c"] = _found("application/pkcs7-mime", certs_only(chain))
-        pem = b"".join(
-            x509.load_der_x509_certificate(each).public_bytes(Encoding.PEM) for each in roots
-        )
-        self._roots = _found("application/x-pem-file", pem)
+            self._certificates[f"{name}.p7c"] = _found(
+                "application/pkcs7-mime", certs_only.encode(chain)
+            )
+        root_der = root.public_bytes(Encoding.DER)
+        self._certificates.setdefault("root.crt", _found("application/pkix-cert", root_der))
+        self._roots = _found("application/x-pem-file", root.public_bytes(Encoding.PEM))
 
     async def ca(self, wire: WireRequest) -> WireResponse:
         """Serve `/ca/ISSUER.crt` and `/ca/ISSUER.p7c`."""

@@ -59,7 +59,8 @@ class RevocationPublisher:
             async with self._registry.unit_of_work() as uow:
                 made = make_crl(
                     issuer,
-                    await uow.certificates.revoked(name, now),
+                    # What expired stays for one period more, for those who look back (R1).
+                    await uow.certificates.revoked(name, now - lifetime),
                     number=latest.number + 1 if latest else 1,
                     this_update=now,
                     next_update=now + lifetime,

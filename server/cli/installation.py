@@ -14,8 +14,9 @@ from server.config.load import Config, load_config
 from server.config.model import parse_address
 from server.demo import prepare_demo
 from server.home import Home
-from server.initialize import Initialized, Wishes, initialize
-from server.process import Listening, run_server
+from server.initialize import Wishes, initialize
+from server.listening import Listening
+from server.process import Introduce, run_server
 
 Hosts = Annotated[
     list[str] | None,
@@ -55,7 +56,7 @@ def init(
         database=database,
         passphrase_file=passphrase_file,
     )
-    made = initialize(home, wishes)
+    made = asyncio.run(initialize(home, wishes))
     show(made.data(), output)
     say("The admin key is shown this once; it is kept as a digest only.")
     say(f"Next: enroll --home {home.path} serve, and: enroll device add NAME")
@@ -75,7 +76,7 @@ def serve(
     if dev:
         with tempfile.TemporaryDirectory(prefix="enroll-dev-") as folder:
             home = Home(Path(folder) / "home")
-            made = initialize(home, Wishes())
+            made = asyncio.run(initialize(home, Wishes()))
             say(f"A throw-away home at {home.path}, root {made.root_fingerprint}")
             _serve(home, load_config(home.configuration), overrides, ready_file)
         return
@@ -96,7 +97,7 @@ def run(
     """
     home = current_home(context)
     if not home.exists:
-        made = initialize(home, Wishes())
+        made = asyncio.run(initialize(home, Wishes()))
         say(f"Made {made.home}")
     overrides = {"https": https, "http": http, "management": management, "unix": None}
     config = load_config(home.configuration)
@@ -125,7 +126,7 @@ def _serve(
     config: Config,
     overrides: dict[str, str | None],
     ready_file: Path | None,
-    introduce: "Introduce | None" = None,
+    introduce: Introduce | None = None,
 ) -> None:
     wanted = {key: value for key, value in overrides.items() if value is not None}
     for key in ("https", "http", "management"):

@@ -34,7 +34,7 @@ class Listener:
         self._limits = limits
         self._gate = gate
         self._observer = observer
-        self._context = context
+        self.context = context
         self._handshake_seconds = handshake_seconds
         self._manager = make_server(front)
         self._server: asyncio.Server | None = None
@@ -81,11 +81,11 @@ class Listener:
         inner: Callable[[], asyncio.Protocol] = lambda: BoundedConnection(  # noqa: E731
             self._manager, self._limits
         )
-        if self._context is None:
+        if self.context is None:
             served = inner()
         else:
             served = TLSServerProtocol(
-                context=self._context,
+                context=self.context,
                 inner=inner,
                 handshake_seconds=self._handshake_seconds,
                 observer=self._observer,

@@ -1,0 +1,99 @@
+"""Signed heads of all event chains, in a file outside the database: a cut tail shows."""
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from registry.chain import GENESIS, Head
+from registry.rows import to_text
+from registry.tables import event_streams
+
+LONGEST_LINE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The heads of all streams at one moment. `sound` is False if line or signature is bad."""
+
+    line: int
+    heads: Mapping[str, Head]
+    sound: bool
+
+
+class CheckpointFile:
+    """One JSON object a line, each signed and naming the hash of the one before."""
+
+    def __init__(self, path: Path, key: Ed25519PrivateKey) -> None:
+        self._path = path
+        self._key = key
+
+    def append(self, engine: sa.Engine, now: datetime) -> None:
+        """Sign the present heads, if they are not those of the last line already."""
+        with engine.connect() as connection:
+            rows = connection.execute(sa.select(event_streams)).all()
+        heads = {row.stream: {"number": row.number, "hash": row.hash} for row in rows}
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # Each line names the one before it.
+            last = _last_line(file)
+            if last and _heads_of(last) == heads:
+                return
+            previous = hashlib.sha256(last.encode("utf-8")).hexdigest() if last else GENESIS
+            body = {"at": to_text(now), "heads": heads, "previous": previous}
+            signature = base64.b64encode(self._key.sign(_canonical(body))).decode("ascii")
+            line = json.dumps({**body, "signature": signature}, sort_keys=True)
+            file.write(line.encode("utf-8") + b"\n")
+
+    def read(self) -> Iterator[Checkpoint]:
+        """Read and verify every line, in order."""
+        if not self._path.exists():
+            return
+        previous = GENESIS
+        with self._path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                text = line.rstrip("\n")
+                yield self._verified(number, text, previous)
+                previous = hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def _verified(self, number: int, text: str, previous: str) -> Checkpoint:
+        try:
+            body = json.loads(text)
+            signature = base64.b64decode(body.pop("signature"))
+            self._key.public_key().verify(signature, _canonical(body))
+            heads = {
+                str(stream): Head(number=int(head["number"]), hash=str(head["hash"]))
+                for stream, head in body["heads"].items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
+            return Checkpoint(line=number, heads={}, sound=False)
+        return Checkpoint(line=number, heads=heads, sound=body["previous"] == previous)
+
+
+def _last_line(file: BinaryIO) -> str:
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - LONGEST_LINE))
+    lines = file.read().decode("utf-8", errors="replace").splitlines()
+    return lines[-1] if lines else ""
+
+
+def _canonical(body: Mapping[str, object]) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode("utf-8")
+
+
+def _heads_of(line: str) -> object:
+    try:
+        return json.loads(line)["heads"]
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,203 @@
+"""Making an installation: all of it, or nothing."""
+
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import tomlkit
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.ceremony import Ceremony
+from ca.keys.software import KeyKind, SoftwareKey, make_private_key, seal_private_key
+from enroll.certificates import new_serial_number
+from enroll.device import new_id
+from enroll.events import EnrollmentEvent, EventName
+from enroll.failures import Refused
+from enroll.ports import AccessKey
+from registry.code_vault import MASTER_OCTETS
+from registry.engine import migrate
+from server.clock import SystemClock, SystemRandomness
+from server.config.load import Config, load_config
+from server.config.model import parse_address
+from server.defaults import default_policy
+from server.home import (
+    Home,
+    create_directory,
+    read_passphrase,
+    write_private,
+    write_public,
+)
+from server.wiring import Office, open_office
+
+ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What may be said of an installation before it is made."""
+
+    name: str = "Enrollment"
+    hosts: tuple[str, ...] = ()
+    database: str | None = None
+    passphrase_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initialized:
+    """What was made; the admin key is told this once."""
+
+    home: Path
+    root_certificate: Path
+    root_fingerprint: str
+    urls: Mapping[str, str]
+    admin_key: str
+
+    def data(self) -> dict[str, object]:
+        return {
+            "home": str(self.home),
+            "root_certificate": str(self.root_certificate),
+            "root_fingerprint": self.root_fingerprint,
+            "urls": dict(self.urls),
+            "admin_key": self.admin_key,
+        }
+
+
+async def initialize(home: Home, wishes: Wishes) -> Initialized:
+    """Make everything in a folder beside, and put it in place when it is whole.
+
+    Raises Refused if there is something at the home already, HomeError, ConfigurationError.
+    """
+    if home.path.exists() and (not home.path.is_dir() or any(home.path.iterdir())):
+        raise Refused(f"{home.path} is there already; choose another home with --home")
+    home.path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Home(home.path.with_name(f".{home.path.name}.{secrets.token_hex(4)}"))
+    try:
+        create_directory(draft.path)
+        made = await _make(draft, home, wishes)
+        if home.path.exists():
+            home.path.rmdir()
+        draft.path.rename(home.path)
+    except BaseException:
+        shutil.rmtree(draft.path, ignore_errors=True)
+        raise
+    return made
+
+
+async def _make(draft: Home, final: Home, wishes: Wishes) -> Initialized:
+    _write_configuration(draft, wishes)
+    config = load_config(draft.configuration)
+    if wishes.passphrase_file is None:
+        write_private(draft.passphrase, secrets.token_urlsafe(32).encode() + b"\n")
+    passphrase = read_passphrase(draft.resolve(config.keys.passphrase_file))
+    write_private(draft.registry_key, SystemRandomness().octets(MASTER_OCTETS))
+    now = SystemClock().now()
+    root = _make_authorities(draft, config, wishes.name, passphrase, now)
+    migrate(draft.database_url(config.database.url.get_secret_value()))
+    office = open_office(draft, config, stream="cli")
+    try:
+        admin_key = await _fill(office, root, now)
+    finally:
+        office.close()
+    return Initialized(
+        home=final.path,
+        root_certificate=final.root_certificate,
+        root_fingerprint=root.fingerprint(hashes.SHA256()).hex(),
+        urls=_urls(config),
+        admin_key=admin_key,
+    )
+
+
+def _write_configuration(draft: Home, wishes: Wishes) -> None:
+    document = tomlkit.document()
+    document.add(tomlkit.comment("docs/operations.md names every key and its default."))
+    server = tomlkit.table()
+    server.add("hosts", list(wishes.hosts))
+    host = wishes.hosts[0] if wishes.hosts else "localhost"
+    server.add("public_http_url", f"http://{f'[{host}]' if ':' in host else host}:8080")
+    document.add("server", server)
+    if wishes.database is not None:
+        database = tomlkit.table()
+        database.add("url", wishes.database)
+        document.add("database", database)
+    if wishes.passphrase_file is not None:
+        keys = tomlkit.table()
+        keys.add("passphrase_file", str(wishes.passphrase_file.absolute()))
+        document.add("keys", keys)
+    write_private(draft.configuration, tomlkit.dumps(document).encode("utf-8"))
+
+
+def _make_authorities(
+    draft: Home, config: Config, name: str, passphrase: bytes, now: datetime
+) -> x509.Certificate:
+    """Make root, issuing CA and the key that signs audit checkpoints."""
+    randomness = SystemRandomness()
+
+    def keep(path: Path, kind: KeyKind) -> SoftwareKey:
+        key = make_private_key(kind)
+        write_private(path, seal_private_key(key, passphrase, randomness))
+        return key
+
+    ceremony = Ceremony(name=name, now=now, public_http_url=config.server.public_http_url)
+    root_key = keep(draft.root_key, KeyKind.P_384)
+    issuing_key = keep(draft.issuing_key, KeyKind.P_256)
+    keep(draft.audit_key, KeyKind.ED25519)
+    root = ceremony.root(root_key, new_serial_number(randomness.octets(20)))
+    issuing = ceremony.issuing(
+        issuing_key, new_serial_number(randomness.octets(20)), root, root_key
+    )
+    write_public(draft.root_certificate, root.public_bytes(Encoding.PEM))
+    write_public(draft.issuing_certificate, issuing.public_bytes(Encoding.PEM))
+    return root
+
+
+async def _fill(office: Office, root: x509.Certificate, now: datetime) -> str:
+    """Store the default policy and the admin's key."""
+    randomness = SystemRandomness()
+    policy = default_policy(new_id(now, randomness.octets(10)), new_id(now, randomness.octets(10)))
+    key_id, secret = randomness.octets(6).hex(), secrets.token_urlsafe(32)
+    async with office.registry.unit_of_work() as uow:
+        uow.policy.put_tenant(policy.tenant)
+        uow.policy.put_group(policy.group)
+        for certificate_profile in policy.certificate_profiles:
+            uow.policy.put_certificate_profile(certificate_profile)
+        for enrollment_profile in policy.enrollment_profiles:
+            uow.policy.put_enrollment_profile(enrollment_profile)
+        uow.access_keys.add(
+            AccessKey(
+                key_id=key_id,
+                name=ADMIN,
+                role="account-admin",
+                digest=office.secrets.access_digest(secret),
+                created_at=now,
+            )
+        )
+        facts = {"root_fingerprint": root.fingerprint(hashes.SHA256()).hex()}
+        for name, more in (
+            (EventName.INSTALLATION_INITIALIZED, facts),
+            (EventName.KEY_CREATED, {"key": key_id, "name": ADMIN}),
+        ):
+            uow.events.append(
+                EnrollmentEvent(name=name, occurred_at=now, actor="cli:init", facts=more)
+            )
+        await uow.commit()
+    return f"ak_{key_id}_{secret}"
+
+
+def _urls(config: Config) -> dict[str, str]:
+    host = config.server.hosts[0] if config.server.hosts else "localhost"
+    host = f"[{host}]" if ":" in host else host
+    secure = parse_address(config.server.https)[1]
+    plain = parse_address(config.server.http)[1]
+    management = parse_address(config.server.management)[1]
+    return {
+        "est": f"https://{host}:{secure}/.well-known/est",
+        "scep": f"http://{host}:{plain}/scep",
+        "cmp": f"http://{host}:{plain}/.well-known/cmp",
+        "api": f"https://localhost:{management}/api/v1",
+        "console": f"https://localhost:{management}/ui/",
+    }

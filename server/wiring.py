@@ -1,0 +1,189 @@
+"""Configuration becomes objects; nothing else builds them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.ceremony import ISSUING, ROOT
+from ca.issuers import Issuer, IssuerSet
+from ca.keys.software import KeyOpeningError, SoftwareKey, open_private_key
+from ca.local import LocalAuthority
+from enroll.administration import Administration
+from enroll.confirmations import Confirmations
+from enroll.lifecycle import Lifecycle
+from enroll.pipeline import Pipeline
+from enroll.ports import Clock
+from enroll.profiles import PolicySnapshot
+from enroll.registration import Registration
+from registry.audit import AuditReport, export_events, verify_events
+from registry.checkpoints import CheckpointFile
+from registry.code_vault import RegistrySecrets
+from registry.unit_of_work import SQLRegistry
+from server.clock import SystemClock, SystemRandomness
+from server.config.load import Config
+from server.home import Home, HomeError, read_passphrase, read_private
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """The registry and the use cases of people; no CA key is opened for it."""
+
+    home: Home
+    config: Config
+    registry: SQLRegistry
+    registration: Registration
+    lifecycle: Lifecycle
+    administration: Administration
+    confirmations: Confirmations
+    secrets: RegistrySecrets
+    clock: Clock
+
+    async def policy(self) -> PolicySnapshot:
+        async with self.registry.unit_of_work() as uow:
+            return await uow.policy.snapshot()
+
+    def close(self) -> None:
+        """Write what is waiting, sign a checkpoint if anything was written, and let go."""
+        self.registry.stop_writing()
+        if self.registry.events_written:
+            self.sign_checkpoint()
+        self.registry.close()
+
+    def sign_checkpoint(self) -> None:
+        """Sign the heads of the audit log's chains. Raises HomeError."""
+        checkpoints = open_checkpoints(self.home, self.config)
+        checkpoints.append(self.registry.engine, self.clock.now())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Works:
+    """The office, and what it takes to issue."""
+
+    office: Office
+    issuers: Mapping[str, Issuer]
+    authority: LocalAuthority
+    pipeline: Pipeline
+    root: x509.Certificate
+
+    def ca_certificates(self) -> tuple[bytes, ...]:
+        issuing = self.issuers[ISSUING]
+        root = self.root.public_bytes(Encoding.DER)
+        return IssuerSet(issuers={ISSUING: issuing}, roots=(root,)).certificates
+
+
+def open_office(home: Home, config: Config, *, stream: str) -> Office:
+    """Open the registry. Raises HomeError, RegistryUnavailable."""
+    clock, randomness = SystemClock(), SystemRandomness()
+    secrets = RegistrySecrets(read_private(home.registry_key))
+    registry = SQLRegistry(
+        home.database_url(config.database.url.get_secret_value()),
+        stream=stream,
+        seal_key=secrets.seal_key,
+        busy_timeout=config.database.busy_timeout_seconds,
+    )
+    registration = Registration(registry, secrets, clock, randomness)
+    return Office(
+        home=home,
+        config=config,
+        registry=registry,
+        registration=registration,
+        lifecycle=Lifecycle(registry, registration, clock),
+        administration=Administration(registry, clock),
+        confirmations=Confirmations(registry, clock),
+        secrets=secrets,
+        clock=clock,
+    )
+
+
+def open_works(home: Home, config: Config, *, stream: str) -> Works:
+    """Open everything, the issuing key included. Raises HomeError, RegistryUnavailable."""
+    office = open_office(home, config, stream=stream)
+    passphrase = read_passphrase(home.resolve(config.keys.passphrase_file))
+    url = config.server.public_http_url
+    root = read_certificate(home.root_certificate)
+    root_der = root.public_bytes(Encoding.DER)
+    issuing = Issuer(
+        name=ISSUING,
+        certificate=read_certificate(home.issuing_certificate),
+        key=open_key(home.issuing_key, passphrase),
+        chain=(root_der,),
+        public_http_url=url,
+    )
+    issuers = {ISSUING: issuing}
+    if home.root_key.exists():
+        issuers[ROOT] = Issuer(
+            name=ROOT,
+            certificate=root,
+            key=open_key(home.root_key, passphrase),
+            public_http_url=url,
+        )
+    authority = LocalAuthority(
+        IssuerSet(issuers={ISSUING: issuing}, roots=(root_der,)), office.clock
+    )
+    pipeline = Pipeline(
+        registry=office.registry,
+        authority=authority,
+        vault=office.secrets,
+        clock=office.clock,
+        randomness=SystemRandomness(),
+    )
+    return Works(office=office, issuers=issuers, authority=authority, pipeline=pipeline, root=root)
+
+
+def crl_lifetimes(config: Config) -> Mapping[str, timedelta]:
+    return {
+        ISSUING: timedelta(hours=config.crl.lifetime_hours),
+        ROOT: timedelta(days=config.crl.root_lifetime_days),
+    }
+
+
+def open_key(path: Path, passphrase: bytes) -> SoftwareKey:
+    """Read and open a private key. Raises HomeError, naming the file."""
+    try:
+        return open_private_key(read_private(path), passphrase)
+    except KeyOpeningError as error:
+        raise HomeError(f"{path}: {error}") from error
+
+
+def read_certificate(path: Path) -> x509.Certificate:
+    """Read the first certificate of a PEM file. Raises HomeError."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise HomeError(f"{path}: no certificate can be read: {error}") from error
+
+
+def open_checkpoints(home: Home, config: Config) -> CheckpointFile:
+    """Open the file of signed checkpoints. Raises HomeError."""
+    passphrase = read_passphrase(home.resolve(config.keys.passphrase_file))
+    key = open_key(home.audit_key, passphrase)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise HomeError(f"{home.audit_key}: expected an Ed25519 key")
+    return CheckpointFile(home.checkpoints, key)
+
+
+def verify_audit(home: Home, config: Config) -> AuditReport:
+    """Check the whole audit log. Raises HomeError, RegistryUnavailable."""
+    office = open_office(home, config, stream="cli")
+    try:
+        return verify_events(
+            office.registry.engine,
+            seal_key=office.secrets.seal_key,
+            checkpoints=open_checkpoints(home, config),
+        )
+    finally:
+        office.close()
+
+
+def export_audit(home: Home, config: Config) -> Iterator[Mapping[str, object]]:
+    """Read the whole audit log in the order of its chains. Raises HomeError, …Unavailable."""
+    office = open_office(home, config, stream="cli")
+    try:
+        yield from export_events(office.registry.engine)
+    finally:
+        office.close()
