@@ -270,9 +270,9 @@ class AccessKeyRepository(Protocol):
 class UnitOfWork(Protocol):
     """Reads at once; writes when committed, all or none, durable when `commit` returns.
 
-    Writes are staged in memory, so abandoning a unit costs nothing and holds no lock. Reads do not
-    see the unit's own staged writes. All methods that read, and `commit`, raise
-    RegistryUnavailable when the database cannot serve.
+    Reads see the registry at one moment, that of the first. Writes are staged in memory, so
+    abandoning a unit costs nothing and holds no lock; reads do not see them. Whatever reads, and
+    `commit`, raises RegistryUnavailable when the database cannot serve.
     """
 
     @property

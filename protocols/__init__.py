@@ -1,1 +1,1 @@
-"""The wire: bytes to enrollment vocabulary and back; synchronous, without sockets, clock or database."""
+"""The wire: bytes to vocabulary and back; synchronous, without sockets, clock or database."""

@@ -12,6 +12,7 @@ BOOLEAN = 0x01
 SEQUENCE = 0x30
 SET = 0x31
 CONTEXT_0 = 0xA0
+CONTEXT_1 = 0xA1
 
 
 class Element(NamedTuple):

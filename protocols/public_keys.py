@@ -1,7 +1,8 @@
 """Which public keys and signatures are worth a verification: judged by their octets, cheaply."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
+from itertools import product
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols import der
@@ -23,16 +24,15 @@ class KeyKind(Enum):
 
 
 def check_signature_algorithm(algorithm: der.Element) -> KeyKind:
-    """Give the kind of key that makes such signatures, if they are allowed.
+    """Give the kind of key that makes such signatures, if they are allowed. Takes a SEQUENCE.
 
-    The hash of RSASSA-PSS stands in its parameters and is for the caller to judge.
-    Raises UNSUPPORTED_ALGORITHM, field signatureAlgorithm; Malformed.
+    Raises UNSUPPORTED_ALGORITHM, field signatureAlgorithm.
     """
-    if algorithm.tag != der.SEQUENCE:
-        raise Malformed("the signature algorithm is no SEQUENCE")
     kind = _SIGNATURE_ALGORITHMS.get(algorithm.content)
     if kind is None and algorithm.content.startswith(_RSASSA_PSS):
-        kind = KeyKind.RSA
+        parameters = der.split(algorithm.content)[-1]
+        if parameters.tag == der.SEQUENCE and parameters.content.startswith(_PSS_HASHES):
+            kind = KeyKind.RSA
     if kind is None:
         raise unsupported("signatureAlgorithm", "the signature algorithm is not in the list")
     return kind
@@ -41,12 +41,12 @@ def check_signature_algorithm(algorithm: der.Element) -> KeyKind:
 def check_key(spki: der.Element) -> KeyKind:
     """Give the kind of a SubjectPublicKeyInfo that may be loaded; more only loading tells.
 
-    One key has one encoding here, so that its hash names it: parameters as the RFCs have them
-    (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3), points uncompressed.
+    Takes a SEQUENCE. One key has one encoding here, so that its hash names it: parameters as the
+    RFCs have them (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3), points uncompressed.
 
     Raises UNSUPPORTED_ALGORITHM or BAD_CERTIFICATE_TEMPLATE, field publicKey; Malformed.
     """
-    parts = der.split(spki.content) if spki.tag == der.SEQUENCE else []
+    parts = der.split(spki.content)
     if [part.tag for part in parts] != [der.SEQUENCE, der.BIT_STRING]:
         raise Malformed("the public key is no SubjectPublicKeyInfo")
     algorithm, bits = parts
@@ -109,3 +109,20 @@ _SIGNATURE_ALGORITHMS: Mapping[bytes, KeyKind] = {
     bytes.fromhex("06032b6571"): KeyKind.ED448,
 }
 _RSASSA_PSS = bytes.fromhex("06092a864886f70d01010a")
+
+
+def _pss_hashes() -> Iterator[bytes]:
+    """Give how RFC 4055 §3.1 RSASSA-PSS-params may begin: one hash for the message and the mask.
+
+    Before the salt's length, that is. The NULL after a hash may be left out (RFC 4055 §2.1).
+    """
+    mgf1 = bytes.fromhex("06092a864886f70d010108")
+    for sha2 in ("0609608648016503040201", "0609608648016503040202", "0609608648016503040203"):
+        forms = [der.encode(der.SEQUENCE, bytes.fromhex(sha2), null) for null in (b"\x05\x00", b"")]
+        for message, mask in product(forms, forms):
+            yield der.encode(der.CONTEXT_0, message) + der.encode(
+                der.CONTEXT_1, der.encode(der.SEQUENCE, mgf1, mask)
+            )
+
+
+_PSS_HASHES = tuple(_pss_hashes())

@@ -47,14 +47,14 @@ def read_attributes(attributes: bytes, limits: DERLimits) -> Wishes:
     usage = extensions.get(_KEY_USAGE)
     names = extensions.get(_SUBJECT_ALTERNATIVE_NAME)
     change = values.get(_CHANGE_SUBJECT_NAME)
-    change_subject, change_names = _change_of_names(change) if change else (None, None)
+    change_subject, change_names = _change_of_names(change) if change is not None else (None, None)
     challenge = values.get(_CHALLENGE_PASSWORD)
     return Wishes(
         key_usage=_key_usage(usage, limits) if usage is not None else None,
         subject_alternative_names=_general_names(names, limits) if names is not None else None,
         change_subject=change_subject,
         change_subject_alternative_names=change_names,
-        challenge_password=_challenge_password(challenge) if challenge else None,
+        challenge_password=_challenge_password(challenge) if challenge is not None else None,
     )
 
 

@@ -1,6 +1,7 @@
 """A registry on SQL, and its units of work: reads at once, writes together at commit."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -31,7 +32,7 @@ class SQLRegistry:
         self.engine = open_engine(url, busy_timeout)
         self._place = Place(url)
         self._cache = PolicyCache()
-        self._reader: sa.Connection | None = None
+        self._idle: list[sa.Connection] = []
         self._writer = Writer(self.engine, Place(url), stream=stream, seal_key=seal_key)
 
     @property
@@ -46,21 +47,30 @@ class SQLRegistry:
     def unit_of_work(self) -> "SQLUnitOfWork":
         return SQLUnitOfWork(self, self._cache, self._writer)
 
-    def read(
-        self, statement: sa.Executable, parameters: Mapping[str, object] | None
-    ) -> Sequence[AnyRow]:
-        """Run a query now, in autocommit. Raises RegistryUnavailable."""
+    def begin_reading(self) -> sa.Connection:
+        """Open a view of one moment, however long it is read from. Raises RegistryUnavailable."""
         with database_errors():
+            connection = self._idle.pop() if self._idle else self._open_reader()
             try:
-                return self._connect().execute(statement, dict(parameters or {})).all()
+                connection.exec_driver_sql("BEGIN")
             except sa.exc.DBAPIError:
-                self._forget_reader()
+                _drop(connection)
                 raise
+        return connection
+
+    def end_reading(self, connection: sa.Connection) -> None:
+        """Let go of a view; its connection serves the next."""
+        try:
+            connection.exec_driver_sql("ROLLBACK")
+        except sa.exc.SQLAlchemyError:
+            _drop(connection)
+        else:
+            self._idle.append(connection)
 
     def check_place(self) -> None:
         """Check that the database is still where it was. Raises RegistryUnavailable."""
         if self._place.check():
-            self._forget_reader()
+            self._drop_idle()
 
     def stop_writing(self) -> None:
         """Commit what is waiting; no unit can commit after that."""
@@ -69,25 +79,21 @@ class SQLRegistry:
     def close(self) -> None:
         """Commit what is waiting, and let go of the database."""
         self.stop_writing()
-        self._forget_reader()
+        self._drop_idle()
         self.engine.dispose()
 
-    def _connect(self) -> sa.Connection:
-        if self._reader is None:
-            connection = self.engine.connect()
-            try:
-                check_revision(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._reader = connection
-        return self._reader
+    def _open_reader(self) -> sa.Connection:
+        connection = self.engine.connect()
+        try:
+            check_revision(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
-    def _forget_reader(self) -> None:
-        if self._reader is not None:
-            self._reader.invalidate()
-            self._reader.close()
-            self._reader = None
+    def _drop_idle(self) -> None:
+        while self._idle:
+            _drop(self._idle.pop())
 
 
 class SQLUnitOfWork:
@@ -96,6 +102,7 @@ class SQLUnitOfWork:
     def __init__(self, registry: SQLRegistry, cache: PolicyCache, writer: Writer) -> None:
         self._registry = registry
         self._writer = writer
+        self._view: sa.Connection | None = None
         self._writes: list[Write] = []
         self._events: list[EnrollmentEvent] = []
         self.devices = SQLDevices(self)
@@ -119,18 +126,23 @@ class SQLUnitOfWork:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._end_reading()
         self._writes.clear()
         self._events.clear()
 
     def read(
         self, statement: sa.Executable, parameters: Mapping[str, object] | None = None
     ) -> Sequence[AnyRow]:
-        return self._registry.read(statement, parameters)
+        if self._view is None:
+            self._view = self._registry.begin_reading()
+        with database_errors():
+            return self._view.execute(statement, dict(parameters or {})).all()
 
     def stage(self, write: Write) -> None:
         self._writes.append(write)
 
     async def commit(self) -> None:
+        self._end_reading()
         if not self._writes and not self._events:
             return
         loop = asyncio.get_running_loop()
@@ -144,6 +156,11 @@ class SQLUnitOfWork:
         self._events.clear()
         self._writer.submit(unit)
         await unit.outcome
+
+    def _end_reading(self) -> None:
+        if self._view is not None:
+            self._registry.end_reading(self._view)
+            self._view = None
 
 
 class SQLEventLog:
@@ -192,6 +209,13 @@ class SQLAccessKeys:
             connection.execute(access_keys.insert(), values)
 
         self._session.stage(write)
+
+
+def _drop(connection: sa.Connection) -> None:
+    """Close a connection for good: what failed once is not pooled."""
+    with contextlib.suppress(sa.exc.SQLAlchemyError):
+        connection.invalidate()
+        connection.close()
 
 
 _EVENTS_OF = (

@@ -45,9 +45,7 @@ def make_private_key(kind: KeyKind) -> SoftwareKey:
             return rsa.generate_private_key(65537, int(kind.value.removeprefix("rsa-")))
 
 
-def seal_private_key(
-    key: SoftwareKey, passphrase: bytes, randomness: Randomness
-) -> bytes:
+def seal_private_key(key: SoftwareKey, passphrase: bytes, randomness: Randomness) -> bytes:
     """Encrypt a key: PKCS#8 (RFC 5958), PBES2 with scrypt (RFC 7914) and AES-256-CBC, PEM.
 
     The parameters are those that OpenSSL 3.0 opens too.

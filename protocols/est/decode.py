@@ -128,7 +128,7 @@ def _basic_parameters(wire: WireRequest) -> str | None:
 def _certificate(der: bytes) -> x509.Certificate | None:
     try:
         return x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError, x509.InvalidVersion):
+    except (ValueError, TypeError, OverflowError, x509.InvalidVersion, Warning):
         return None
 
 
@@ -138,7 +138,7 @@ def _unarmored(body: bytes) -> bytes:
     label, dashes, rest = rest.partition(b"-----")
     if not begin or not dashes or label not in _PEM_LABELS:
         raise Malformed("the PEM is of something else than a certification request", finding="pem")
-    content, end, _ = rest.partition(b"-----END " + label + b"-----")
-    if not end:
-        raise Malformed("the PEM has no end", finding="pem")
+    content, end, after = rest.partition(b"-----END " + label + b"-----")
+    if not end or _PEM_BEGIN in after:
+        raise Malformed("the PEM has no end, or something after it", finding="pem")
     return content

@@ -37,13 +37,9 @@ class ESTExchange:
     authorization_shown: bool
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
-        match result:
-            case Issued():
-                return encode.encode_certificate(result.record.der, self.layout)
-            case Rejected():
-                return failures.encode_rejection(
-                    result, authorization_shown=self.authorization_shown
-                )
+        if isinstance(result, Issued):
+            return encode.encode_certificate(result.record.der, self.layout)
+        return failures.encode_rejection(result, authorization_shown=self.authorization_shown)
 
 
 @dataclass(slots=True)

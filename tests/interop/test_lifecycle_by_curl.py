@@ -270,7 +270,6 @@ def test_est_E7_a_renewal_with_the_same_key_is_the_profiles_choice(device: Devic
     refused = device.post("simplereenroll", body, certificate="boot")
 
     assert refused.status == 403
-    assert b"publicKey" in refused.body
     assert last_finding(device.installation) == "key_reused"
 
 
@@ -326,5 +325,7 @@ def test_est_C1_cacerts_holds_root_and_issuing_ca(device: Device) -> None:
     chain = pkcs7.load_der_pkcs7_certificates(base64.b64decode(answer.body))
 
     assert answer.status == 200
+    issuing, root = sorted(chain, key=lambda each: each.issuer == each.subject)
     assert len(chain) == 2
-    chain[0].verify_directly_issued_by(chain[1])
+    issuing.verify_directly_issued_by(root)
+    root.verify_directly_issued_by(root)

@@ -15,12 +15,9 @@ from tests.support.device import Device
 
 @contextmanager
 def connection(
-    device: Device, *, maximum: ssl.TLSVersion, session: ssl.SSLSession | None = None
+    device: Device, context: ssl.SSLContext, session: ssl.SSLSession | None = None
 ) -> Iterator[http.client.HTTPSConnection]:
     """Open one kept-alive mTLS connection as the device, resuming a session if one is given."""
-    context = ssl.create_default_context(cafile=str(device.installation.root))
-    context.maximum_version = maximum
-    context.load_cert_chain(device.folder / "boot.pem", device.folder / "boot.key")
     host, port = device.server.https.rsplit(":", 1)
     raw = socket.create_connection((host, int(port)), timeout=20)
     secured = context.wrap_socket(raw, server_hostname=host, session=session)
@@ -54,7 +51,11 @@ def test_security_T1_a_disabled_device_is_refused_on_its_open_connection(
     certificate = device.keep("boot", answer.certificate)
     bodies = [device.renewal_request(f"n{number}", certificate) for number in range(3)]
 
-    with connection(device, maximum=version) as opened:
+    context = ssl.create_default_context(cafile=str(device.installation.root))
+    context.maximum_version = version
+    context.load_cert_chain(device.folder / "boot.pem", device.folder / "boot.key")
+
+    with connection(device, context) as opened:
         assert renew(opened, bodies[0]) == 200
         secured = opened.sock
         device.installation.run("device", "disable", name, "--reason", "test")
@@ -63,7 +64,7 @@ def test_security_T1_a_disabled_device_is_refused_on_its_open_connection(
         assert isinstance(secured, ssl.SSLSocket)
         session = secured.session
 
-    with connection(device, maximum=version, session=session) as resumed:
+    with connection(device, context, session) as resumed:
         assert isinstance(resumed.sock, ssl.SSLSocket)
         assert not resumed.sock.session_reused, "est-T20: sessions are not resumed"
         assert renew(resumed, bodies[2]) == 403

@@ -35,7 +35,7 @@ _KINDS: dict[str, Callable[[], Key]] = {
     "p-521": lambda: ec.generate_private_key(ec.SECP521R1()),
     "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),
     "p-224": lambda: ec.generate_private_key(ec.SECP224R1()),
-    "rsa-1024": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - to be refused
+    "rsa-1024": lambda: rsa.generate_private_key(65537, 1024),
     "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),
     "rsa-2048-e3": lambda: rsa.generate_private_key(3, 2048),
     "ed25519": ed25519.Ed25519PrivateKey.generate,
@@ -169,6 +169,12 @@ def sign(key: Key, message: bytes) -> bytes:
             return key.sign(message)
 
 
+def rsa_spki(modulus: bytes, exponent: bytes = b"\x01\x00\x01") -> bytes:
+    """Make a SubjectPublicKeyInfo of the contents of two INTEGERs."""
+    numbers = sequence(tlv(0x02, modulus), tlv(0x02, exponent))
+    return sequence(bytes.fromhex("300d06092a864886f70d0101010500"), tlv(0x03, b"\0", numbers))
+
+
 def bombs() -> dict[str, bytes]:
     """Messages made to cost a parser more than they cost their sender, by what they do."""
     nested = b""
@@ -181,7 +187,7 @@ def bombs() -> dict[str, bytes]:
         "long_oid": sequence(tlv(0x06, b"\xff" * 65_525 + b"\x01")),
         "many_nulls": sequence(b"\x05\x00" * 32_000),
         "giant_integer": sequence(tlv(0x02, b"\x7f" * 65_000)),
-        "giant_modulus": raw_csr(spki=_rsa_spki(b"\x7f" * 60_000), algorithm=RSA_SHA256),
+        "giant_modulus": raw_csr(spki=rsa_spki(b"\x7f" * 60_000), algorithm=RSA_SHA256),
         "many_names": raw_csr(
             extension_request(extension(SUBJECT_ALTERNATIVE_NAME, sequence(b"\x82\x01a" * 20_000)))
         ),
@@ -192,8 +198,3 @@ def bombs() -> dict[str, bytes]:
         "length_beyond_end": b"\x30\x84\x7f\xff\xff\xff\x02\x01\x00",
         "endless_tag": b"\x3f" + b"\xff" * 65_000,
     }
-
-
-def _rsa_spki(modulus: bytes) -> bytes:
-    numbers = sequence(tlv(0x02, modulus), tlv(0x02, b"\x01\x00\x01"))
-    return sequence(bytes.fromhex("300d06092a864886f70d0101010500"), tlv(0x03, b"\0", numbers))

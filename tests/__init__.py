@@ -1,0 +1,1 @@
+"""Tests of the house, from single rooms to whole installations."""

@@ -1,0 +1,68 @@
+"""Replays the corpora, the bombs and a slice of the mutants through the fuzz targets."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.fuzz_est_body import fuzz_est_body
+from tests.fuzz.fuzz_est_head import fuzz_est_head
+from tests.fuzz.fuzz_pkcs10 import fuzz_pkcs10
+from tests.soak.mutations import mutants
+from tests.support.csr import bombs
+
+pytestmark = pytest.mark.filterwarnings("ignore:Attribute's length must be")
+
+CORPUS = Path(__file__).parent / "corpus"
+CPU_SECONDS = 0.05
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "pkcs10": fuzz_pkcs10,
+    "est_body": fuzz_est_body,
+    "est_head": fuzz_est_head,
+}
+
+
+def check(target: Callable[[bytes], None], data: bytes) -> None:
+    """Run a target, which must not raise, and must not cost more than it may.
+
+    Garbage collection may fall into one run, so the cheapest of up to three counts.
+    """
+    assert any(cost_of(target, data) < CPU_SECONDS for _ in range(3))
+
+
+def cost_of(target: Callable[[bytes], None], data: bytes) -> float:
+    before = time.process_time()
+    target(data)
+    return time.process_time() - before
+
+
+def test_every_target_has_a_corpus() -> None:
+    assert {each.name for each in CORPUS.iterdir() if each.is_dir()} == set(TARGETS)
+    for name in TARGETS:
+        assert any((CORPUS / name).iterdir())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_corpus_of_others_is_taken_by_each_target(name: str) -> None:
+    for file in sorted(CORPUS.glob("*/*")):
+        check(TARGETS[name], file.read_bytes())
+
+
+@pytest.mark.parametrize("target", [fuzz_pkcs10, fuzz_est_body])
+@pytest.mark.parametrize("bomb", bombs().values(), ids=bombs().keys())
+def test_security_P1_a_bomb_is_refused_at_small_cost(
+    target: Callable[[bytes], None], bomb: bytes
+) -> None:
+    check(target, bomb)
+
+
+def test_security_P1_mutants_are_taken_or_refused_at_small_cost() -> None:
+    for body in mutants(seed=1, count=2_000):
+        check(fuzz_est_body, body)
+
+
+def test_the_same_seed_gives_the_same_mutants() -> None:
+    assert list(mutants(seed=2, count=50)) == list(mutants(seed=2, count=50))
+    assert list(mutants(seed=2, count=50)) != list(mutants(seed=3, count=50))

@@ -1,0 +1,1 @@
+"""What tests share: builders, fakes, and wrappers around the programs of others."""
