@@ -5,11 +5,14 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import cryptography
+from cryptography.hazmat.backends.openssl import backend
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -19,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """A goal's figure: the median of paired rounds, and how far they spread."""
+    """A figure and its goal: the median of paired rounds, and how far they spread."""
 
     name: str
     median: float
@@ -28,9 +31,16 @@ class Ratio:
     goal: float | None
     unit: str = "ratio"
 
+    @property
+    def verdict(self) -> str:
+        if self.goal is None:
+            return ""
+        return "met" if self.median <= self.goal else "MISSED"
+
     def line(self) -> str:
-        goal = "" if self.goal is None else f"  goal <= {self.goal}"
-        return f"{self.name:<58} {self.median:8.2f} [{self.lowest:.2f} .. {self.highest:.2f}]{goal}"
+        goal = "" if self.goal is None else f"<= {self.goal:g}"
+        spread = f"{self.lowest:.2f} - {self.highest:.2f}"
+        return f"{self.name:<62} {self.median:8.2f}  {spread:<15} {goal:<8} {self.verdict}"
 
 
 def ratio(name: str, rounds: Sequence[float], goal: float | None = None) -> Ratio:
@@ -44,9 +54,30 @@ def ratio(name: str, rounds: Sequence[float], goal: float | None = None) -> Rati
 
 
 def cpu_of(pid: int) -> float:
-    """CPU seconds, user and system, that a process has used so far."""
+    """CPU seconds, user and system, that a process and its living children have used so far."""
+    return sum(_own_cpu(each) for each in (pid, *_children(pid)))
+
+
+def _own_cpu(pid: int) -> float:
+    """Read all threads' time, those that ended too, and that of children waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return sum(int(each) for each in fields[11:15]) / TICKS
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            found += [int(child), *_children(int(child))]
+    return found
+
+
+def resident_megabytes(pid: int) -> float:
+    """Tell how much memory a process holds, its largest child if it has any."""
+    pages = [
+        int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in (pid, *_children(pid))
+    ]
+    return max(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def cpu_per(call: Callable[[], object], count: int) -> float:
@@ -70,6 +101,20 @@ def yard(count: int = 400) -> float:
     return cpu_per(once, count)
 
 
+def environment() -> dict[str, object]:
+    """Say what it was measured on."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu_model(),
+        "cpus": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "cryptography": cryptography.__version__,
+        "openssl": backend.openssl_version_text(),
+        "load": [round(each, 2) for each in os.getloadavg()],
+    }
+
+
 def write(name: str, ratios: Sequence[Ratio], **facts: object) -> None:
     """Print the ratios, and keep them with the environment in one JSON file."""
     for each in ratios:
@@ -77,22 +122,21 @@ def write(name: str, ratios: Sequence[Ratio], **facts: object) -> None:
     RESULTS.mkdir(exist_ok=True)
     document = {
         "name": name,
-        "environment": {
-            "python": platform.python_version(),
-            "cryptography": cryptography.__version__,
-            "cpus": os.cpu_count(),
-            "load": os.getloadavg(),
-        },
+        "environment": environment(),
         "facts": facts,
-        "ratios": [
-            {
-                "name": each.name,
-                "median": each.median,
-                "lowest": each.lowest,
-                "highest": each.highest,
-                "goal": each.goal,
-            }
-            for each in ratios
-        ],
+        "ratios": [asdict(each) for each in ratios],
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2))
+
+
+def read(name: str) -> tuple[Mapping[str, Any], list[Ratio]]:
+    """Give what a benchmark wrote last."""
+    document = json.loads((RESULTS / f"{name}.json").read_text())
+    return document, [Ratio(**each) for each in document["ratios"]]
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,0 +1,98 @@
+"""G2: does a durable enrollment over EST cost no more CPU than cfssl's `sign`, which keeps nothing?
+
+One-time codes by Basic, one device each, over the unix socket with kept connections, on SQLite
+with synchronous=FULL; cfssl over the loopback. Above 1.0 the way of a request through registry,
+pipeline or front needs another look.
+
+Run: python -m benchmarks.enroll_durable [rounds] [requests]
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import fleet, servers
+from benchmarks.driving import Drive, drive
+from benchmarks.load import Plan
+from benchmarks.measure import write
+from benchmarks.rotation import Rounds, Variant, rotate
+
+CONNECTIONS = 32
+GOAL = 1.0
+
+
+def main(rounds: int = 7, requests: int = 2_000) -> None:
+    """Drive both in rotation, then ours by the clock at half of what it can."""
+    servers.use_server_core()
+    count = (rounds + 2) * requests
+    with tempfile.TemporaryDirectory() as folder:
+        home = fleet.make_home(Path(folder) / "home")
+        fleet.populate(home, 0, count)
+        with (
+            servers.enroll(home) as ours,
+            servers.cfssl(Path(folder) / "cfssl") as theirs,
+        ):
+            found = rotate(
+                [over_unix(ours, count, requests), cfssl_sign(theirs, count, requests)], rounds
+            )
+            latency = _at_half(ours, found, count, requests)
+    write(
+        "enroll_durable",
+        [
+            found.ratio("G2 durable enroll / cfssl sign", lambda c: c["unix"] / c["cfssl"], GOAL),
+            found.yards("   durable enroll, in yards", "unix"),
+            found.yards("   cfssl sign, in yards", "cfssl"),
+        ],
+        latency_at_half_ms={"p50": latency.p50 * 1e3, "p99": latency.p99 * 1e3},
+        **found.facts(),
+    )
+
+
+def over_unix(served: servers.Served, count: int, requests: int) -> Variant:
+    """Enroll over the unix socket; each round takes other devices of the `count`."""
+    packed = str(fleet.est_requests(0, count))
+
+    def run(number: int) -> Drive:
+        plan = Plan(
+            requests=packed,
+            first=number * requests,
+            last=(number + 1) * requests,
+            connections=CONNECTIONS,
+            unix=served.addresses["unix"],
+        )
+        return drive(plan, served.cpu)
+
+    return Variant(name="unix", drive=run)
+
+
+def cfssl_sign(served: servers.Served, count: int, requests: int) -> Variant:
+    packed = str(fleet.cfssl_requests(0, count))
+
+    def run(number: int) -> Drive:
+        plan = Plan(
+            requests=packed,
+            first=number * requests,
+            last=(number + 1) * requests,
+            connections=CONNECTIONS,
+            port=served.port("http"),
+        )
+        return drive(plan, served.cpu)
+
+    return Variant(name="cfssl", drive=run)
+
+
+def _at_half(served: servers.Served, found: Rounds, count: int, requests: int) -> Drive:
+    """Send by the clock at half of capacity, whoever is late: what a caller waits."""
+    plan = Plan(
+        requests=str(fleet.est_requests(0, count)),
+        first=count - requests,
+        last=count,
+        connections=4 * CONNECTIONS,
+        unix=served.addresses["unix"],
+        rate=found.rate("unix") / 2,
+    )
+    return drive(plan, served.cpu)
+
+
+if __name__ == "__main__":
+    main(*(int(each) for each in sys.argv[1:3]))

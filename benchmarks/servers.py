@@ -1,0 +1,152 @@
+"""Servers under measurement: ours and those of others, each with its own pid and on one core."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.driving import BenchmarkFailed
+from benchmarks.measure import cpu_of
+from server.home import Home
+
+SECONDS_TO_START = 60.0
+
+
+class CounterpartMissing(Exception):  # noqa: N818 - says what is the matter
+    """A program of others is not installed; the message names it and its package."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A running server. `addresses` are by listener, as its ready file names them."""
+
+    process: subprocess.Popen[bytes]
+    addresses: dict[str, str]
+    seconds_to_ready: float = 0.0
+
+    def cpu(self) -> float:
+        return cpu_of(self.process.pid)
+
+    def port(self, listener: str) -> int:
+        return int(self.addresses[listener].rpartition(":")[2])
+
+
+def use_server_core() -> None:
+    """Keep this process, and the servers that it starts, off the load generator's core."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+@contextmanager
+def enroll(home: Home, *options: str, module: str = "server.cli") -> Iterator[Served]:
+    """Serve a home until the block ends: on a unix socket, and on free ports of the loopback."""
+    ready = home.path / "ready.json"
+    ready.unlink(missing_ok=True)
+    unix = home.path / "est.socket"
+    loopback = "127.0.0.1:0"
+    command = [sys.executable, "-m", module, "--home", str(home.path), "serve"]
+    command += ["--https", loopback, "--http", loopback, "--management", loopback]
+    command += ["--unix", str(unix), "--ready-file", str(ready), *options]
+    begin = time.perf_counter()
+    with _started(command, home.path / "server.log") as process:
+        _wait(process, ready.exists, home.path / "server.log")
+        found = json.loads(ready.read_text())
+        addresses = {each: found[each] for each in ("https", "http", "management")}
+        yield Served(
+            process=process,
+            addresses={**addresses, "unix": str(unix)},
+            seconds_to_ready=time.perf_counter() - begin,
+        )
+
+
+@contextmanager
+def cfssl(folder: Path) -> Iterator[Served]:
+    """Serve cfssl's `sign` with a P-256 CA, certificates like ours. Raises CounterpartMissing."""
+    program = _program("cfssl", "golang-cfssl")
+    folder.mkdir(parents=True, exist_ok=True)
+    _make_cfssl_authority(program, folder)
+    port = free_port()
+    command = [program, "serve", "-address", "127.0.0.1", "-port", str(port)]
+    command += ["-ca", "ca.pem", "-ca-key", "ca-key.pem", "-config", "config.json"]
+    with _started(command, folder / "cfssl.log", folder) as process:
+        _wait(process, lambda: _answers(port), folder / "cfssl.log")
+        yield Served(process=process, addresses={"http": f"127.0.0.1:{port}"})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _make_cfssl_authority(program: str, folder: Path) -> None:
+    request = {"CN": "Benchmark CA", "key": {"algo": "ecdsa", "size": 256}}
+    default = {
+        "expiry": "8760h",
+        "usages": ["digital signature", "client auth"],
+        "crl_url": "http://localhost:8080/crl/issuing.crl",
+        "issuer_urls": ["http://localhost:8080/ca/issuing.crt"],
+    }
+    (folder / "config.json").write_text(json.dumps({"signing": {"default": default}}))
+    made = subprocess.run(
+        [program, "gencert", "-loglevel", "5", "-initca", "-"],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(made.stdout)
+    (folder / "ca.pem").write_text(found["cert"])
+    (folder / "ca-key.pem").write_text(found["key"])
+
+
+def _program(name: str, package: str) -> str:
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        raise CounterpartMissing(f"there is no {name} here; apt-get install {package}")
+    return found
+
+
+@contextmanager
+def _started(
+    command: list[str], log: Path, folder: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder or Path(__file__).parent.parent,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while not is_ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise BenchmarkFailed(f"a server did not start:\n{log.read_text()[-2000:]}")
+        time.sleep(0.02)
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
