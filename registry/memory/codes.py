@@ -1,0 +1,83 @@
+"""One-time codes in memory, and the requests that were answered already."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from enroll.credentials import OneTimeCode
+from enroll.failures import ConcurrentChange
+from enroll.ports import Transaction
+from registry.memory.tables import Session, Tables, check_row
+
+
+class MemoryCodes:
+    """Implements `enroll.ports.CodeRepository`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def of_device(self, device_id: str) -> Sequence[OneTimeCode]:
+        tables, moment = self._session.tables, self._session.moment
+        found = (tables.codes.get(each, moment) for each in tables.codes_of.of(device_id, moment))
+        return [each for each in found if each is not None]
+
+    def add(self, code: OneTimeCode) -> None:
+        self._session.stage(lambda: _add(self._session.tables, code))
+
+    def consume(self, code: OneTimeCode, at: datetime) -> None:
+        self._session.stage(lambda: _consume(self._session.tables, code, at))
+
+    def revoke(self, code: OneTimeCode, at: datetime) -> None:
+        self._session.stage(lambda: _revoke(self._session.tables, code, at))
+
+
+class MemoryTransactions:
+    """Implements `enroll.ports.TransactionRepository`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def find(
+        self, device_id: str, profile: str, spki_sha256: str, credential_id: str
+    ) -> Transaction | None:
+        key = (device_id, profile, spki_sha256, credential_id)
+        found = self._session.tables.transactions.of(key, self._session.moment)
+        return max(found, key=lambda transaction: transaction.created_at, default=None)
+
+    def add(self, transaction: Transaction) -> None:
+        self._session.stage(lambda: _remember(self._session.tables, transaction))
+
+
+def _add(tables: Tables, code: OneTimeCode) -> None:
+    check_row(known=(tables.devices.get(code.device_id),), unused=(tables.codes.get(code.code_id),))
+    tables.codes.put(code.code_id, code)
+    tables.codes_of.add(code.device_id, code.code_id)
+
+
+def _consume(tables: Tables, code: OneTimeCode, at: datetime) -> None:
+    found = tables.codes.get(code.code_id)
+    if found is None or found.uses != code.uses or not found.is_active(at):
+        raise ConcurrentChange
+    tables.codes.put(code.code_id, replace(found, uses=found.uses + 1))
+
+
+def _revoke(tables: Tables, code: OneTimeCode, at: datetime) -> None:
+    found = tables.codes.get(code.code_id)
+    if found is None or found.revoked_at is not None:
+        raise ConcurrentChange
+    tables.codes.put(code.code_id, replace(found, revoked_at=at))
+
+
+def _remember(tables: Tables, transaction: Transaction) -> None:
+    key = (
+        transaction.device_id,
+        transaction.profile,
+        transaction.spki_sha256,
+        transaction.credential_id,
+    )
+    earlier = tables.transactions.of(key)
+    check_row(
+        known=(tables.devices.get(transaction.device_id),),
+        unused=(each for each in earlier if each.created_at == transaction.created_at),
+    )
+    tables.transactions.add(key, transaction)
