@@ -7,6 +7,7 @@ import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from OpenSSL import SSL
 
@@ -74,7 +75,7 @@ class Listener:
         self._manager.pre_shutdown()
         await self._manager.shutdown(seconds)
         for transport in tuple(self._transports):
-            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - streams only
+            transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
             transport.abort()
 
     def _protocol(self) -> asyncio.Protocol:
@@ -105,7 +106,7 @@ class _Admitted(asyncio.Protocol):
         self._address: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - streams only
+        transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         address = peer_name(transport)
         if not self._gate.admit(address):
             transport.abort()

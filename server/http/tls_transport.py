@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
@@ -42,7 +42,7 @@ class TLSServerProtocol(asyncio.Protocol):
         self._chain: tuple[bytes, ...] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - streams only
+        transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self.context = self._make_context()
