@@ -6,9 +6,12 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from enroll.events import Attempt, Outcome
+from registry.database import WriteTransaction
 from registry.rows import attempt_document, attempt_from, to_text
 from registry.session import Session
+from registry.statements import Query, constants, inserting
 from registry.tables import attempts
+from registry.writer import Row
 
 
 class SQLAttempts:
@@ -25,41 +28,36 @@ class SQLAttempts:
             "device_id": attempt.device_id,
             "document": attempt_document(attempt),
         }
-
-        def write(connection: sa.Connection) -> None:
-            connection.execute(_INSERT, values)
-
-        self._session.stage(write)
+        self._session.stage(Row(_INSERT, values))
 
     def prune(self, *, before: datetime, keep: int) -> None:
-        limit = to_text(before)
+        async def forget(transaction: WriteTransaction) -> None:
+            rows = await transaction.rows(_NEWEST, {})
+            newest = rows[0].newest or 0
+            await transaction.execute(
+                attempts.delete().where(
+                    sa.or_(
+                        attempts.c.occurred_at < to_text(before),
+                        attempts.c.number <= newest - keep,
+                    )
+                )
+            )
 
-        def write(connection: sa.Connection) -> None:
-            newest = connection.execute(_NEWEST).scalar_one_or_none() or 0
-            connection.execute(_PRUNE, {"before": limit, "oldest": newest - keep})
-
-        self._session.stage(write)
+        self._session.stage(forget)
 
     async def list(
         self, *, denied_only: bool = False, since: datetime | None = None, limit: int | None = None
     ) -> Sequence[Attempt]:
         statement = sa.select(attempts).order_by(attempts.c.number.desc())
         if denied_only:
-            statement = statement.where(
-                attempts.c.outcome.in_([Outcome.DENIED.value, Outcome.FAILED.value])
-            )
+            statement = statement.where(_IS_DENIED)
         if since is not None:
             statement = statement.where(attempts.c.occurred_at >= to_text(since))
         if limit is not None:
             statement = statement.limit(limit)
-        return [attempt_from(row) for row in self._session.read(statement)]
+        return [attempt_from(row) for row in await self._session.read(Query(statement))]
 
 
-_INSERT = attempts.insert()
-_NEWEST = sa.select(sa.func.max(attempts.c.number))
-_PRUNE = attempts.delete().where(
-    sa.or_(
-        attempts.c.occurred_at < sa.bindparam("before"),
-        attempts.c.number <= sa.bindparam("oldest"),
-    )
-)
+_IS_DENIED = attempts.c.outcome.in_(constants(Outcome.DENIED, Outcome.FAILED))
+_INSERT = inserting(attempts, "attempt_id", "occurred_at", "outcome", "device_id", "document")
+_NEWEST = Query(sa.select(sa.func.max(attempts.c.number).label("newest")))

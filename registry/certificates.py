@@ -13,6 +13,7 @@ from enroll.certificates import (
     RevokedEntry,
 )
 from enroll.failures import ConcurrentChange
+from registry.database import WriteTransaction
 from registry.rows import (
     certificate_from,
     certificate_values,
@@ -21,11 +22,13 @@ from registry.rows import (
     to_text,
     to_time,
 )
-from registry.session import Session, execute_one, first
+from registry.session import Session, first
+from registry.statements import Change, Place, Query, constants, inserting
 from registry.tables import certificates, crls
 from registry.versions import REVOCATION, bump, read_version
+from registry.writer import Row
 
-_LISTED = frozenset({CertificateStatus.REVOKED, CertificateStatus.ON_HOLD})
+_LISTED = (CertificateStatus.REVOKED, CertificateStatus.ON_HOLD)
 
 
 class SQLCertificates:
@@ -35,31 +38,31 @@ class SQLCertificates:
         self._session = session
 
     async def by_fingerprint(self, fingerprint: str) -> CertificateRecord | None:
-        row = first(self._session.read(_BY_FINGERPRINT, {"fingerprint": fingerprint}))
+        row = first(await self._session.read(_BY_FINGERPRINT, {"fingerprint": fingerprint}))
         return certificate_from(row) if row is not None else None
 
     async def by_serial(self, serial_number: str) -> Sequence[CertificateRecord]:
-        return self._records(_BY_SERIAL, serial_number=serial_number)
+        return await self._records(_BY_SERIAL, serial_number=serial_number)
 
     async def live_of(self, device_id: str) -> Sequence[CertificateRecord]:
-        return self._records(_LIVE, device_id=device_id)
+        return await self._records(_LIVE, device_id=device_id)
 
     async def of_device(self, device_id: str) -> Sequence[CertificateRecord]:
-        return self._records(_OF_DEVICE, device_id=device_id)
+        return await self._records(_OF_DEVICE, device_id=device_id)
 
     async def list(self) -> Sequence[CertificateRecord]:
-        return self._records(sa.select(certificates).order_by(certificates.c.issued_at.desc()))
+        return await self._records(_ALL)
 
     async def pending_since(self, before: datetime) -> Sequence[CertificateRecord]:
-        return self._records(_PENDING, before=to_text(before))
+        return await self._records(_PENDING, before=to_text(before))
 
     async def superseded_before(
         self, profile: str, before: datetime
     ) -> Sequence[CertificateRecord]:
-        return self._records(_SUPERSEDED, profile=profile, before=to_text(before))
+        return await self._records(_SUPERSEDED, profile=profile, before=to_text(before))
 
     async def revoked(self, issuer: str, now: datetime) -> Sequence[RevokedEntry]:
-        rows = self._session.read(_REVOKED, {"issuer": issuer, "now": to_text(now)})
+        rows = await self._session.read(_REVOKED, {"issuer": issuer, "now": to_text(now)})
         return [
             RevokedEntry(
                 serial_number=row.serial_number,
@@ -71,7 +74,7 @@ class SQLCertificates:
 
     def add(self, record: CertificateRecord) -> None:
         values = certificate_values(record)
-        self._session.stage(lambda connection: _insert(connection, values))
+        self._session.stage(Row(_INSERT, values))
 
     def save(self, record: CertificateRecord, *, was: CertificateRecord) -> None:
         values = {
@@ -79,19 +82,12 @@ class SQLCertificates:
             "this_status": was.status.value,
             **standing_values(record),
         }
-        listed = was.status in _LISTED or record.status in _LISTED
+        self._session.stage(Row(_UPDATE, values))
+        if was.status in _LISTED or record.status in _LISTED:
+            self._session.stage(_bump_revocation)
 
-        def write(connection: sa.Connection) -> None:
-            execute_one(connection, _UPDATE, values)
-            if listed:
-                bump(connection, REVOCATION)
-
-        self._session.stage(write)
-
-    def _records(
-        self, statement: sa.Executable, **parameters: object
-    ) -> Sequence[CertificateRecord]:
-        return [certificate_from(row) for row in self._session.read(statement, parameters)]
+    async def _records(self, query: Query, **values: object) -> Sequence[CertificateRecord]:
+        return [certificate_from(row) for row in await self._session.read(query, values)]
 
 
 class SQLRevocationLists:
@@ -101,11 +97,11 @@ class SQLRevocationLists:
         self._session = session
 
     async def latest(self, issuer: str) -> RevocationList | None:
-        row = first(self._session.read(_LATEST_CRL, {"issuer": issuer}))
+        row = first(await self._session.read(_LATEST_CRL, {"issuer": issuer}))
         return crl_from(row) if row is not None else None
 
     async def version(self) -> int:
-        return read_version(self._session, REVOCATION)
+        return await read_version(self._session, REVOCATION)
 
     def add(self, crl: RevocationList) -> None:
         values = {
@@ -117,69 +113,83 @@ class SQLRevocationLists:
             "revocation_version": crl.revocation_version,
         }
 
-        def write(connection: sa.Connection) -> None:
-            row = connection.execute(_LATEST_CRL, {"issuer": crl.issuer}).one_or_none()
-            if crl.number != (row.number + 1 if row is not None else 1):
+        async def add(transaction: WriteTransaction) -> None:
+            latest = await transaction.rows(_LATEST_CRL, values)
+            if crl.number != (latest[0].number + 1 if latest else 1):
                 raise ConcurrentChange
-            connection.execute(_INSERT_CRL, values)
-            connection.execute(_OLD_CRLS, {"issuer": crl.issuer, "number": crl.number})
+            await transaction.execute(crls.insert().values(values))
+            old = sa.and_(crls.c.issuer == crl.issuer, crls.c.number < crl.number)
+            await transaction.execute(crls.delete().where(old))
 
-        self._session.stage(write)
+        self._session.stage(add)
 
 
-def _insert(connection: sa.Connection, values: dict[str, object]) -> None:
-    connection.execute(_INSERT, values)
+async def _bump_revocation(transaction: WriteTransaction) -> None:
+    await bump(transaction, REVOCATION)
+
+
+def _update(value: Place, dialect: sa.Dialect) -> sa.Executable:
+    del dialect
+    return (
+        certificates.update()
+        .where(
+            _COLUMNS.fingerprint == value(_COLUMNS.fingerprint, "this_certificate"),
+            _COLUMNS.status == value(_COLUMNS.status, "this_status"),
+        )
+        .values({name: value(_COLUMNS[name]) for name in _STANDING})
+    )
 
 
 _COLUMNS = certificates.c
-_BY_FINGERPRINT = sa.select(certificates).where(_COLUMNS.fingerprint == sa.bindparam("fingerprint"))
-_BY_SERIAL = sa.select(certificates).where(_COLUMNS.serial_number == sa.bindparam("serial_number"))
-_LIVE = sa.select(certificates).where(
-    _COLUMNS.device_id == sa.bindparam("device_id"),
-    _COLUMNS.status.in_(
-        [
-            CertificateStatus.ACTIVE.value,
-            CertificateStatus.PENDING_CONFIRM.value,
-            CertificateStatus.ON_HOLD.value,
-        ]
-    ),
+_STANDING = ("status", "confirmed_at", "superseded_at", "revoked_at", "revocation_reason")
+_LIVE_STATUSES = constants(
+    CertificateStatus.ACTIVE, CertificateStatus.PENDING_CONFIRM, CertificateStatus.ON_HOLD
 )
-_OF_DEVICE = (
+_ALL = Query(sa.select(certificates).order_by(_COLUMNS.issued_at.desc()))
+_BY_FINGERPRINT = Query(
+    sa.select(certificates).where(_COLUMNS.fingerprint == sa.bindparam("fingerprint"))
+)
+_BY_SERIAL = Query(
+    sa.select(certificates).where(_COLUMNS.serial_number == sa.bindparam("serial_number"))
+)
+_LIVE = Query(
+    sa.select(certificates).where(
+        _COLUMNS.device_id == sa.bindparam("device_id"), _COLUMNS.status.in_(_LIVE_STATUSES)
+    )
+)
+_OF_DEVICE = Query(
     sa.select(certificates)
     .where(_COLUMNS.device_id == sa.bindparam("device_id"))
     .order_by(_COLUMNS.issued_at.desc(), _COLUMNS.fingerprint)
 )
-_PENDING = sa.select(certificates).where(
-    _COLUMNS.status == CertificateStatus.PENDING_CONFIRM.value,
-    _COLUMNS.issued_at < sa.bindparam("before"),
+_PENDING = Query(
+    sa.select(certificates).where(
+        _COLUMNS.status.in_(constants(CertificateStatus.PENDING_CONFIRM)),
+        _COLUMNS.issued_at < sa.bindparam("before"),
+    )
 )
-_SUPERSEDED = sa.select(certificates).where(
-    _COLUMNS.status == CertificateStatus.SUPERSEDED.value,
-    _COLUMNS.profile == sa.bindparam("profile"),
-    _COLUMNS.superseded_at < sa.bindparam("before"),
-    _COLUMNS.not_valid_after > sa.bindparam("before"),
+_SUPERSEDED = Query(
+    sa.select(certificates).where(
+        _COLUMNS.status.in_(constants(CertificateStatus.SUPERSEDED)),
+        _COLUMNS.profile == sa.bindparam("profile"),
+        _COLUMNS.superseded_at < sa.bindparam("before"),
+        _COLUMNS.not_valid_after > sa.bindparam("before"),
+    )
 )
-_REVOKED = (
+_REVOKED = Query(
     sa.select(_COLUMNS.serial_number, _COLUMNS.revoked_at, _COLUMNS.revocation_reason)
     .where(
         _COLUMNS.issuer == sa.bindparam("issuer"),
-        _COLUMNS.status.in_([each.value for each in _LISTED]),
+        _COLUMNS.status.in_(constants(*_LISTED)),
         _COLUMNS.not_valid_after >= sa.bindparam("now"),
     )
     .order_by(_COLUMNS.revoked_at, _COLUMNS.serial_number)
 )
-_INSERT = certificates.insert()
-_UPDATE = certificates.update().where(
-    _COLUMNS.fingerprint == sa.bindparam("this_certificate"),
-    _COLUMNS.status == sa.bindparam("this_status"),
-)
-_LATEST_CRL = (
+_INSERT = inserting(certificates, *_COLUMNS.keys())
+_UPDATE = Change(_update)
+_LATEST_CRL = Query(
     sa.select(crls)
     .where(crls.c.issuer == sa.bindparam("issuer"))
     .order_by(crls.c.number.desc())
     .limit(1)
-)
-_INSERT_CRL = crls.insert()
-_OLD_CRLS = crls.delete().where(
-    crls.c.issuer == sa.bindparam("issuer"), crls.c.number < sa.bindparam("number")
 )

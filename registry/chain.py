@@ -3,14 +3,17 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from enroll.events import EnrollmentEvent
+from enroll.failures import RegistryUnavailable
+from registry.database import WriteTransaction
 from registry.rows import to_text
+from registry.statements import Change, Place, Query, Values, inserting
 from registry.tables import event_streams, events
 
 GENESIS = "0" * 64
@@ -52,68 +55,81 @@ def seal(key: bytes, stream: str, head: Head) -> str:
 class Chain:
     """Appends to one stream within one database transaction."""
 
-    def __init__(self, connection: sa.Connection, stream: str, seal_key: bytes) -> None:
-        self._connection = connection
+    def __init__(
+        self, transaction: WriteTransaction, stream: str, seal_key: bytes, head: Head
+    ) -> None:
+        self._transaction = transaction
         self._stream = stream
         self._seal_key = seal_key
-        self._head = _read_head(connection, stream)
-        self._first = self._head
+        self._first = self.head = head
 
-    @property
-    def head(self) -> Head:
-        return self._head
+    @classmethod
+    async def open(cls, transaction: WriteTransaction, stream: str, seal_key: bytes) -> "Chain":
+        """Read the head, and keep others from moving it until the transaction ends."""
+        rows = await transaction.rows(_HEAD, {"this_stream": stream})
+        head = Head(number=rows[0].number, hash=rows[0].hash) if rows else _NO_HEAD
+        return cls(transaction, stream, seal_key, head)
 
     def rewind(self, head: Head) -> None:
-        """Forget what was appended since, because its savepoint was rolled back."""
-        self._head = head
+        """Forget what was linked since, because it was undone."""
+        self.head = head
 
-    def append(self, entries: Sequence[EnrollmentEvent]) -> None:
-        rows = []
+    def link(self, entries: Iterable[EnrollmentEvent]) -> tuple[Change, list[Values]]:
+        """Give the rows of entries numbered and hashed behind the head; the caller stores them."""
+        rows: list[Values] = []
         for entry in entries:
             row: dict[str, object] = {
                 "stream": self._stream,
-                "number": self._head.number + 1,
+                "number": self.head.number + 1,
                 "occurred_at": to_text(entry.occurred_at),
                 "name": entry.name.value,
                 "device_id": entry.device_id,
                 "actor": entry.actor,
                 "correlation_id": entry.correlation_id,
                 "facts": json.dumps(entry.facts, sort_keys=True, separators=(",", ":")),
-                "previous_hash": self._head.hash,
+                "previous_hash": self.head.hash,
             }
             row["hash"] = entry_hash(row)
-            self._head = Head(number=self._head.number + 1, hash=str(row["hash"]))
+            self.head = Head(number=self.head.number + 1, hash=str(row["hash"]))
             rows.append(row)
-        if rows:
-            self._connection.execute(_INSERT, rows)
+        return _INSERT, rows
 
-    def finish(self) -> None:
-        """Write the head, once for all that was appended."""
-        if self._head == self._first:
-            return
+    async def finish(self) -> int:
+        """Write the head, once for all that was linked, and tell how many entries that was."""
+        if self.head == self._first:
+            return 0
         values = {
-            "number": self._head.number,
-            "hash": self._head.hash,
-            "seal": seal(self._seal_key, self._stream, self._head),
+            "stream": self._stream,
+            "this_number": self._first.number,
+            "number": self.head.number,
+            "hash": self.head.hash,
+            "seal": seal(self._seal_key, self._stream, self.head),
         }
-        if self._first.number:
-            self._connection.execute(_UPDATE, {"this_stream": self._stream, **values})
-        else:
-            self._connection.execute(_START, {"stream": self._stream, **values})
+        changed = await self._transaction.change(_MOVE if self._first.number else _START, values)
+        if changed != 1:
+            raise RegistryUnavailable(f"another process writes the stream {self._stream!r}")
+        return self.head.number - self._first.number
 
 
-def _read_head(connection: sa.Connection, stream: str) -> Head:
-    row = connection.execute(_HEAD, {"this_stream": stream}).one_or_none()
-    return Head(number=row.number, hash=row.hash) if row else Head(number=0, hash=GENESIS)
+def _move(value: Place, dialect: sa.Dialect) -> sa.Executable:
+    del dialect
+    columns = event_streams.c
+    return (
+        event_streams.update()
+        .where(
+            columns.stream == value(columns.stream),
+            columns.number == value(columns.number, "this_number"),
+        )
+        .values({name: value(columns[name]) for name in ("number", "hash", "seal")})
+    )
 
 
-_INSERT = events.insert()
-_START = event_streams.insert()
-_UPDATE = (
-    event_streams.update()
+_NO_HEAD = Head(number=0, hash=GENESIS)
+_INSERT = inserting(events, *COLUMNS, "hash")
+_START = inserting(event_streams, "stream", "number", "hash", "seal")
+_MOVE = Change(_move)
+_HEAD = Query(
+    sa.select(event_streams.c.number, event_streams.c.hash)
     .where(event_streams.c.stream == sa.bindparam("this_stream"))
-    .values(number=sa.bindparam("number"), hash=sa.bindparam("hash"), seal=sa.bindparam("seal"))
-)
-_HEAD = sa.select(event_streams.c.number, event_streams.c.hash).where(
-    event_streams.c.stream == sa.bindparam("this_stream")
+    .with_for_update()
 )

@@ -1,6 +1,6 @@
 """One-time codes, and the requests that were answered already."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -8,8 +8,10 @@ import sqlalchemy as sa
 from enroll.credentials import OneTimeCode
 from enroll.ports import Transaction
 from registry.rows import code_from, to_text, to_time
-from registry.session import Session, execute_one, first
+from registry.session import Session, first
+from registry.statements import Change, Place, Query, inserting
 from registry.tables import codes, transactions
+from registry.writer import Row
 
 
 class SQLCodes:
@@ -19,7 +21,8 @@ class SQLCodes:
         self._session = session
 
     async def of_device(self, device_id: str) -> Sequence[OneTimeCode]:
-        return [code_from(row) for row in self._session.read(_OF_DEVICE, {"device_id": device_id})]
+        rows = await self._session.read(_OF_DEVICE, {"device_id": device_id})
+        return [code_from(row) for row in rows]
 
     def add(self, code: OneTimeCode) -> None:
         values = {
@@ -31,17 +34,16 @@ class SQLCodes:
             "uses": code.uses,
             "created_at": to_text(code.created_at),
             "expires_at": to_text(code.expires_at),
-            "revoked_at": None,
         }
-        self._session.stage(lambda connection: _insert(connection, values))
+        self._session.stage(Row(_INSERT, values))
 
     def consume(self, code: OneTimeCode, at: datetime) -> None:
         values = {"this_code": code.code_id, "read_uses": code.uses, "at": to_text(at)}
-        self._session.stage(lambda connection: execute_one(connection, _CONSUME, values))
+        self._session.stage(Row(_CONSUME, values))
 
     def revoke(self, code: OneTimeCode, at: datetime) -> None:
-        values = {"this_code": code.code_id, "at": to_text(at)}
-        self._session.stage(lambda connection: execute_one(connection, _REVOKE, values))
+        values = {"this_code": code.code_id, "revoked_at": to_text(at)}
+        self._session.stage(Row(_REVOKE, values))
 
 
 class SQLTransactions:
@@ -53,13 +55,13 @@ class SQLTransactions:
     async def find(
         self, device_id: str, profile: str, spki_sha256: str, credential_id: str
     ) -> Transaction | None:
-        parameters = {
+        values = {
             "device_id": device_id,
             "profile": profile,
             "spki_sha256": spki_sha256,
             "credential_id": credential_id,
         }
-        row = first(self._session.read(_FIND, parameters))
+        row = first(await self._session.read(_FIND, values))
         if row is None:
             return None
         return Transaction(
@@ -80,36 +82,48 @@ class SQLTransactions:
             "fingerprint": transaction.fingerprint,
             "created_at": to_text(transaction.created_at),
         }
-
-        def write(connection: sa.Connection) -> None:
-            connection.execute(_INSERT_TRANSACTION, values)
-
-        self._session.stage(write)
+        self._session.stage(Row(_INSERT_TRANSACTION, values))
 
 
-def _insert(connection: sa.Connection, values: Mapping[str, object]) -> None:
-    connection.execute(_INSERT, values)
-
-
-_OF_DEVICE = sa.select(codes).where(codes.c.device_id == sa.bindparam("device_id"))
-_INSERT = codes.insert()
-_CONSUME = (
-    codes.update()
-    .where(
-        codes.c.code_id == sa.bindparam("this_code"),
-        codes.c.uses == sa.bindparam("read_uses"),
-        codes.c.uses < codes.c.max_uses,
-        codes.c.revoked_at.is_(None),
-        codes.c.expires_at > sa.bindparam("at"),
+def _consume(value: Place, dialect: sa.Dialect) -> sa.Executable:
+    del dialect
+    return (
+        codes.update()
+        .where(
+            codes.c.code_id == value(codes.c.code_id, "this_code"),
+            codes.c.uses == value(codes.c.uses, "read_uses"),
+            codes.c.uses < codes.c.max_uses,
+            codes.c.revoked_at.is_(None),
+            codes.c.expires_at > value(codes.c.expires_at, "at"),
+        )
+        .values(uses=codes.c.uses + 1)
     )
-    .values(uses=codes.c.uses + 1)
+
+
+def _revoke(value: Place, dialect: sa.Dialect) -> sa.Executable:
+    del dialect
+    return (
+        codes.update()
+        .where(codes.c.code_id == value(codes.c.code_id, "this_code"), codes.c.revoked_at.is_(None))
+        .values(revoked_at=value(codes.c.revoked_at))
+    )
+
+
+_OF_DEVICE = Query(sa.select(codes).where(codes.c.device_id == sa.bindparam("device_id")))
+_INSERT = inserting(
+    codes,
+    "code_id",
+    "device_id",
+    "digest",
+    "wrapped",
+    "max_uses",
+    "uses",
+    "created_at",
+    "expires_at",
 )
-_REVOKE = (
-    codes.update()
-    .where(codes.c.code_id == sa.bindparam("this_code"), codes.c.revoked_at.is_(None))
-    .values(revoked_at=sa.bindparam("at"))
-)
-_FIND = (
+_CONSUME = Change(_consume)
+_REVOKE = Change(_revoke)
+_FIND = Query(
     sa.select(transactions)
     .where(
         transactions.c.device_id == sa.bindparam("device_id"),
@@ -120,4 +134,4 @@ _FIND = (
     .order_by(transactions.c.created_at.desc())
     .limit(1)
 )
-_INSERT_TRANSACTION = transactions.insert()
+_INSERT_TRANSACTION = inserting(transactions, *transactions.c.keys())

@@ -1,16 +1,18 @@
-"""Devices, their identities and their public keys."""
+"""Devices and their identities."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from functools import lru_cache
 
 import sqlalchemy as sa
 
 from enroll.device import GLOBAL_IDENTITY_KINDS, Device, DeviceIdentity, IdentityKind
 from enroll.failures import AlreadyTaken
-from enroll.ports import DeviceKey
-from registry.rows import AnyRow, device_from, device_values, identity_from, to_text
-from registry.session import Session, execute_one, first
-from registry.tables import device_identities, device_keys, devices
+from registry.database import Rows, WriteTransaction
+from registry.rows import device_from, device_values, identity_from, to_text
+from registry.session import Session
+from registry.statements import Change, Place, Query, inserting
+from registry.tables import device_identities, devices
+from registry.writer import Row
 
 EVERYWHERE = "*"
 
@@ -29,42 +31,39 @@ class SQLDevices:
 
     async def by_id(self, device_id: str) -> Device | None:
         known = self._read.get(device_id)
-        return known or self._load(first(self._session.read(_BY_ID, {"device_id": device_id})))
+        return known or self._load(await self._session.read(_BY_ID, {"device_id": device_id}))
 
     async def by_reference(self, tenant_id: str, reference: str) -> Device | None:
-        parameters = {"tenant_id": tenant_id, "reference": reference}
-        return self._load(
-            first(self._session.read(_BY_NAME, parameters))
-            or first(self._session.read(_BY_SERIAL, parameters))
-        )
+        values = {"tenant_id": tenant_id, "reference": reference}
+        rows = await self._session.read(_BY_NAME, values)
+        return self._load(rows or await self._session.read(_BY_SERIAL, values))
 
     async def named_by(
         self, tenant_id: str, names: Iterable[str], identities: Iterable[DeviceIdentity]
     ) -> frozenset[str]:
-        found: set[str] = set()
-        for name in names:
-            rows = self._session.read(_ID_BY_NAME, {"tenant_id": tenant_id, "reference": name})
-            found.update(row.device_id for row in rows)
-        for each in identities:
-            parameters = {
-                "scope": scope_of(each.kind, tenant_id),
-                "kind": each.kind.value,
-                "value": each.value,
-            }
-            rows = self._session.read(_ID_BY_IDENTITY, parameters)
-            found.update(row.device_id for row in rows)
-        return frozenset(found)
+        values: dict[str, object] = {"tenant_id": tenant_id}
+        named = identified = 0
+        for named, name in enumerate(names, 1):
+            values[f"name{named}"] = name
+        for identified, each in enumerate(identities, 1):
+            values[f"scope{identified}"] = scope_of(each.kind, tenant_id)
+            values[f"kind{identified}"] = each.kind.value
+            values[f"value{identified}"] = each.value
+        if not named and not identified:
+            return frozenset()
+        rows = await self._session.read(_named_by(named, identified), values)
+        return frozenset(row.device_id for row in rows)
 
     async def list(self, tenant_id: str | None = None) -> Sequence[Device]:
-        statement = sa.select(devices).order_by(devices.c.name)
+        statement = _WITH_IDENTITIES.order_by(None).order_by(
+            devices.c.name, devices.c.device_id, device_identities.c.position
+        )
         if tenant_id is not None:
             statement = statement.where(devices.c.tenant_id == tenant_id)
-        rows = self._session.read(statement)
-        identities: dict[str, list[DeviceIdentity]] = {}
-        every = sa.select(device_identities).order_by(device_identities.c.position)
-        for row in self._session.read(every):
-            identities.setdefault(row.device_id, []).append(identity_from(row))
-        return [device_from(row, tuple(identities.get(row.device_id, ()))) for row in rows]
+        by_id: dict[str, list[object]] = {}
+        for row in await self._session.read(Query(statement)):
+            by_id.setdefault(row.device_id, []).append(row)
+        return [_device(rows) for rows in by_id.values()]
 
     def add(self, device: Device) -> None:
         values = {
@@ -76,17 +75,9 @@ class SQLDevices:
             "version": device.version,
             **device_values(device),
         }
-
-        def write(connection: sa.Connection) -> None:
-            try:
-                connection.execute(_INSERT, values)
-            except sa.exc.IntegrityError as error:
-                if "devices.name" in str(error.orig) or "devices_name" in str(error.orig):
-                    raise AlreadyTaken("device_name", device.name) from error
-                raise
-            _write_identities(connection, device)
-
-        self._session.stage(write)
+        self._session.stage(Row(_INSERT, values, AlreadyTaken("device_name", device.name)))
+        for row in _identity_rows(device):
+            self._session.stage(row)
 
     def save(self, device: Device) -> None:
         values = {
@@ -95,71 +86,32 @@ class SQLDevices:
             "version": device.version + 1,
             **device_values(device),
         }
+        self._session.stage(Row(_UPDATE, values))
         known = self._read.get(device.device_id)
-        same_identities = known is not None and known.identities == device.identities
+        if known is None or known.identities != device.identities:
+            self._session.stage(_Identities(device))
 
-        def write(connection: sa.Connection) -> None:
-            execute_one(connection, _UPDATE, values)
-            if not same_identities:
-                connection.execute(_FORGET_IDENTITIES, {"this_device": device.device_id})
-                _write_identities(connection, device)
-
-        self._session.stage(write)
-
-    def _load(self, row: AnyRow | None) -> Device | None:
-        if row is None:
+    def _load(self, rows: Rows) -> Device | None:
+        if not rows:
             return None
-        identities = self._session.read(_IDENTITIES, {"device_id": row.device_id})
-        device = device_from(row, tuple(identity_from(each) for each in identities))
-        self._read[device.device_id] = device
+        device = self._read[rows[0].device_id] = _device(rows)
         return device
 
 
-class SQLKeys:
-    """Implements `enroll.ports.KeyRepository`."""
+class _Identities:
+    """Puts a device's identities in place of those that it had."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, device: Device) -> None:
+        self._device = device
 
-    async def find(self, spki_sha256: str) -> DeviceKey | None:
-        row = first(self._session.read(_KEY, {"spki_sha256": spki_sha256}))
-        if row is None:
-            return None
-        return DeviceKey(
-            spki_sha256=row.spki_sha256, device_id=row.device_id, compromised=row.compromised
-        )
-
-    def claim(self, spki_sha256: str, device_id: str, at: datetime) -> None:
-        def write(connection: sa.Connection) -> None:
-            row = connection.execute(_KEY, {"spki_sha256": spki_sha256}).one_or_none()
-            if row is None:
-                values = {
-                    "spki_sha256": spki_sha256,
-                    "device_id": device_id,
-                    "compromised": False,
-                    "since": to_text(at),
-                }
-                connection.execute(_INSERT_KEY, values)
-            elif row.compromised or row.device_id != device_id:
-                raise AlreadyTaken("public_key", spki_sha256)
-
-        self._session.stage(write)
-
-    def condemn(self, spki_sha256: str, at: datetime) -> None:
-        def write(connection: sa.Connection) -> None:
-            if connection.execute(_CONDEMN, {"this_key": spki_sha256}).rowcount == 0:
-                values = {
-                    "spki_sha256": spki_sha256,
-                    "device_id": None,
-                    "compromised": True,
-                    "since": to_text(at),
-                }
-                connection.execute(_INSERT_KEY, values)
-
-        self._session.stage(write)
+    async def __call__(self, transaction: WriteTransaction) -> None:
+        mine = device_identities.c.device_id == self._device.device_id
+        await transaction.execute(device_identities.delete().where(mine))
+        for row in _identity_rows(self._device):
+            await row.apply(transaction)
 
 
-def _write_identities(connection: sa.Connection, device: Device) -> None:
+def _identity_rows(device: Device) -> Iterable[Row]:
     for position, each in enumerate(device.identities):
         values = {
             "scope": scope_of(each.kind, device.tenant_id),
@@ -168,50 +120,84 @@ def _write_identities(connection: sa.Connection, device: Device) -> None:
             "device_id": device.device_id,
             "position": position,
         }
-        try:
-            connection.execute(_INSERT_IDENTITY, values)
-        except sa.exc.IntegrityError as error:
-            raise AlreadyTaken("identity", f"{each.kind}={each.value}") from error
+        yield Row(_INSERT_IDENTITY, values, AlreadyTaken("identity", f"{each.kind}={each.value}"))
 
 
-_BY_ID = sa.select(devices).where(devices.c.device_id == sa.bindparam("device_id"))
-_IN_TENANT = devices.c.tenant_id == sa.bindparam("tenant_id")
-_BY_NAME = sa.select(devices).where(_IN_TENANT, devices.c.name == sa.bindparam("reference"))
-_BY_SERIAL = (
-    sa.select(devices)
-    .join(device_identities, device_identities.c.device_id == devices.c.device_id)
-    .where(
-        device_identities.c.scope == sa.bindparam("tenant_id"),
-        device_identities.c.kind == IdentityKind.SERIAL_NUMBER.value,
-        device_identities.c.value == sa.bindparam("reference"),
+def _device(rows: Sequence[object]) -> Device:
+    """Put a device together from its rows, one for each identity; of none, one without."""
+    identities = tuple(identity_from(row) for row in rows if row.kind is not None)  # type: ignore[attr-defined]  # of a joined query
+    return device_from(rows[0], identities)
+
+
+@lru_cache(256)
+def _named_by(names: int, identities: int) -> Query:
+    """Make the query for this many names and identities; requests have few of either."""
+    parts = []
+    if names:
+        wanted = [sa.bindparam(f"name{each}", type_=sa.Text()) for each in range(1, names + 1)]
+        parts.append(sa.select(devices.c.device_id).where(_IN_TENANT, devices.c.name.in_(wanted)))
+    if identities:
+        columns = device_identities.c
+        which = [
+            sa.and_(
+                columns.scope == sa.bindparam(f"scope{each}"),
+                columns.kind == sa.bindparam(f"kind{each}"),
+                columns.value == sa.bindparam(f"value{each}"),
+            )
+            for each in range(1, identities + 1)
+        ]
+        parts.append(sa.select(columns.device_id).where(sa.or_(*which)))
+    return Query(sa.union(*parts) if len(parts) > 1 else parts[0])
+
+
+def _update(value: Place, dialect: sa.Dialect) -> sa.Executable:
+    del dialect
+    columns = devices.c
+    return (
+        devices.update()
+        .where(
+            columns.device_id == value(columns.device_id, "this_device"),
+            columns.version == value(columns.version, "this_version"),
+        )
+        .values({name: value(columns[name]) for name in ("version", *_CHANGING)})
     )
+
+
+_CHANGING = (
+    "group_id",
+    "description",
+    "attributes",
+    "state",
+    "status",
+    "status_reason",
+    "connection",
+    "assurance",
+    "updated_at",
 )
-_ID_BY_NAME = sa.select(devices.c.device_id).where(
-    _IN_TENANT, devices.c.name == sa.bindparam("reference")
-)
-_ID_BY_IDENTITY = sa.select(device_identities.c.device_id).where(
-    device_identities.c.scope == sa.bindparam("scope"),
-    device_identities.c.kind == sa.bindparam("kind"),
-    device_identities.c.value == sa.bindparam("value"),
-)
-_IDENTITIES = (
-    sa.select(device_identities)
-    .where(device_identities.c.device_id == sa.bindparam("device_id"))
+_IN_TENANT = devices.c.tenant_id == sa.bindparam("tenant_id")
+_WITH_IDENTITIES = (
+    sa.select(devices, device_identities.c.kind, device_identities.c.value)
+    .select_from(
+        devices.outerjoin(device_identities, device_identities.c.device_id == devices.c.device_id)
+    )
     .order_by(device_identities.c.position)
 )
-_INSERT = devices.insert()
-_UPDATE = devices.update().where(
-    devices.c.device_id == sa.bindparam("this_device"),
-    devices.c.version == sa.bindparam("this_version"),
+_BY_ID = Query(_WITH_IDENTITIES.where(devices.c.device_id == sa.bindparam("device_id")))
+_BY_NAME = Query(_WITH_IDENTITIES.where(_IN_TENANT, devices.c.name == sa.bindparam("reference")))
+_BEARER = device_identities.alias("bearer")
+_BY_SERIAL = Query(
+    _WITH_IDENTITIES.where(
+        devices.c.device_id.in_(
+            sa.select(_BEARER.c.device_id).where(
+                _BEARER.c.scope == sa.bindparam("tenant_id"),
+                _BEARER.c.kind == IdentityKind.SERIAL_NUMBER.value,
+                _BEARER.c.value == sa.bindparam("reference"),
+            )
+        )
+    )
 )
-_FORGET_IDENTITIES = device_identities.delete().where(
-    device_identities.c.device_id == sa.bindparam("this_device")
+_INSERT = inserting(
+    devices, "device_id", "tenant_id", "name", "source", "created_at", "version", *_CHANGING
 )
-_INSERT_IDENTITY = device_identities.insert()
-_KEY = sa.select(device_keys).where(device_keys.c.spki_sha256 == sa.bindparam("spki_sha256"))
-_INSERT_KEY = device_keys.insert()
-_CONDEMN = (
-    device_keys.update()
-    .where(device_keys.c.spki_sha256 == sa.bindparam("this_key"))
-    .values(compromised=True)
-)
+_UPDATE = Change(_update)
+_INSERT_IDENTITY = inserting(device_identities, "scope", "kind", "value", "device_id", "position")

@@ -1,14 +1,13 @@
 """Opening a database: settings, migrations, and what its failures mean."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -56,10 +55,9 @@ def migrate(url: str, busy_timeout: float = 5.0) -> None:
         engine.dispose()
 
 
-def check_revision(connection: sa.Connection) -> None:
-    """Check that the database has the schema of this version. Raises RegistryUnavailable."""
-    expected = ScriptDirectory.from_config(_alembic()).get_current_head()
-    found = MigrationContext.configure(connection).get_current_revision()
+def check_revision(found: str | None) -> None:
+    """Check that a database has the schema of this version. Raises RegistryUnavailable."""
+    expected = _expected_revision()
     if found != expected:
         raise RegistryUnavailable(
             f"the database has schema {found or 'none'}, this version needs {expected}; "
@@ -80,28 +78,9 @@ def database_errors() -> Iterator[None]:
         raise RegistryUnavailable(f"the database cannot serve: {words}") from error
 
 
-class Place:
-    """Where a SQLite database lies, and whether it is still the file that was opened."""
-
-    def __init__(self, url: str) -> None:
-        self._path = sa.make_url(url).database or ""
-        self._identity = self._look()
-
-    def check(self) -> bool:
-        """Tell whether the file is another one than before; raise RegistryUnavailable if gone."""
-        found = self._look()
-        if found is None:
-            raise RegistryUnavailable(f"the database {self._path} is gone; put it back")
-        changed = found != self._identity
-        self._identity = found
-        return changed
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self._path)  # noqa: PTH116 - on every request's path
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+@cache
+def _expected_revision() -> str | None:
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
 
 
 def _alembic() -> Config:

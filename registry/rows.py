@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row
-
 from enroll.certificates import (
     CertificateRecord,
     CertificateStatus,
@@ -26,7 +24,8 @@ from enroll.device import (
 from enroll.events import Attempt, Check, EnrollmentEvent, EventName, Outcome
 from enroll.profiles import CertificateClass
 
-AnyRow = Row[Any]
+AnyRow = Any
+"""A row of a query, its columns as attributes."""
 
 
 def to_text(at: datetime) -> str:

@@ -1,21 +1,19 @@
 """What repositories share: a way to read now, and a list to stage writes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-import sqlalchemy as sa
-
-from enroll.failures import ConcurrentChange
-from registry.rows import AnyRow
+from registry.database import Rows
+from registry.statements import Query
 from registry.writer import Write
+
+NO_VALUES: Mapping[str, object] = {}
 
 
 class Session(Protocol):
     """One unit of work, seen from its repositories."""
 
-    def read(
-        self, statement: sa.Executable, parameters: Mapping[str, object] | None = None
-    ) -> Sequence[AnyRow]:
+    async def read(self, query: Query, values: Mapping[str, object] = NO_VALUES) -> Rows:
         """Run a query now. Raises RegistryUnavailable."""
         ...
 
@@ -24,13 +22,6 @@ class Session(Protocol):
         ...
 
 
-def first(rows: Sequence[AnyRow]) -> AnyRow | None:
+def first(rows: Rows) -> Any:
+    """Give the first row, or None."""
     return rows[0] if rows else None
-
-
-def execute_one(
-    connection: sa.Connection, statement: sa.Executable, parameters: Mapping[str, Any]
-) -> None:
-    """Run a statement that must change exactly one row; else raise ConcurrentChange."""
-    if connection.execute(statement, parameters).rowcount != 1:
-        raise ConcurrentChange

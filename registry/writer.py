@@ -1,190 +1,227 @@
 """The one writer: everything that waits is committed together, each unit by itself."""
 
 import asyncio
-import contextlib
-import queue
-import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import sqlalchemy as sa
 
 from enroll.events import EnrollmentEvent
 from enroll.failures import AlreadyTaken, ConcurrentChange, RegistryUnavailable
 from registry.chain import Chain
-from registry.engine import Place, check_revision, database_errors
+from registry.database import Database, RowRefused, WriteTransaction
+from registry.statements import Change, Query, Values
 
-Write = Callable[[sa.Connection], None]
-LARGEST_BATCH = 256
+LARGEST_BATCH = 64
 CAPACITY = 2_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A change of exactly one row. `otherwise` is raised where the row is not changed."""
+
+    change: Change
+    values: Values
+    otherwise: Exception = field(default_factory=ConcurrentChange)
+
+    async def apply(self, transaction: WriteTransaction) -> None:
+        try:
+            changed = await transaction.change(self.change, self.values)
+        except RowRefused as error:
+            taken = self.otherwise
+            if isinstance(taken, AlreadyTaken) and _UNIQUE.get(error.table) == taken.what:
+                raise taken from error
+            raise
+        if changed != 1:
+            raise self.otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A row that must be there when the unit commits, or ConcurrentChange."""
+
+    query: Query
+    values: Values
+
+    async def apply(self, transaction: WriteTransaction) -> None:
+        if not await transaction.rows(self.query, self.values):
+            raise ConcurrentChange
+
+
+Step = Callable[[WriteTransaction], Awaitable[None]]
+"""Whatever has to look before it writes: applied by itself."""
+
+Write = Row | Guard | Step
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """The staged writes of one unit of work, and where its outcome is awaited."""
 
     writes: Sequence[Write]
     events: Sequence[EnrollmentEvent]
-    loop: asyncio.AbstractEventLoop
     outcome: "asyncio.Future[None]" = field(repr=False)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its rows may be changed in any order among those of other plain units."""
+        return all(isinstance(each, Row | Guard) for each in self.writes)
 
 
 class Writer:
-    """A thread that commits. It never waits for more: the batch is what came meanwhile."""
+    """Commits. It never waits for more: the batch is what came while the last one committed."""
 
-    def __init__(self, engine: sa.Engine, place: Place, *, stream: str, seal_key: bytes) -> None:
-        self._engine = engine
-        self._place = place
+    def __init__(self, database: Database, *, stream: str, seal_key: bytes) -> None:
+        self._database = database
         self._stream = stream
         self._seal_key = seal_key
-        self._waiting: queue.Queue[Unit | None] = queue.Queue(CAPACITY)
-        self._connection: sa.Connection | None = None
-        self._thread = threading.Thread(target=self._run, name="registry-writer", daemon=True)
-        self._thread.start()
+        self._waiting: deque[Unit] = deque()
+        self._running: asyncio.Task[None] | None = None
         self.batches = 0
         self.appended = 0
 
     def submit(self, unit: Unit) -> None:
         """Hand over a unit. Raises RegistryUnavailable when too many wait already."""
+        if len(self._waiting) >= CAPACITY:
+            raise RegistryUnavailable("too many writes are waiting", retry_after=2)
+        self._waiting.append(unit)
+        if self._running is None:
+            self._running = asyncio.get_running_loop().create_task(self._run())
+
+    async def drain(self) -> None:
+        """Return when all that was handed over has been committed or refused."""
+        while self._running is not None:
+            await asyncio.shield(self._running)
+
+    async def _run(self) -> None:
         try:
-            self._waiting.put_nowait(unit)
-        except queue.Full:
-            raise RegistryUnavailable("too many writes are waiting", retry_after=2) from None
+            while self._waiting:
+                size = min(LARGEST_BATCH, len(self._waiting))
+                batch = [self._waiting.popleft() for _ in range(size)]
+                for unit, outcome in zip(batch, await self._commit(batch), strict=True):
+                    _resolve(unit, outcome)
+        finally:
+            self._running = None
 
-    def close(self) -> None:
-        """Commit what is waiting, and end."""
-        if self._thread.is_alive():
-            self._waiting.put(None)
-            self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            batch, ending = self._next_batch()
-            if batch:
-                self._commit(batch)
-            if ending:
-                self._forget_connection()
-                return
-
-    def _next_batch(self) -> tuple[list[Unit], bool]:
-        unit = self._waiting.get()
-        batch: list[Unit] = []
-        while unit is not None:
-            batch.append(unit)
-            if len(batch) == LARGEST_BATCH:
-                return batch, False
-            try:
-                unit = self._waiting.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
-
-    def _commit(self, batch: Sequence[Unit]) -> None:
-        outcomes: list[Exception | None]
+    async def _commit(self, batch: Sequence[Unit]) -> Sequence[Exception | None]:
         try:
-            with database_errors():
-                outcomes = self._transact(batch)
+            return await self._transact(batch)
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
-            self._forget_connection()
             failure = (
                 error
                 if isinstance(error, RegistryUnavailable)
                 else RegistryUnavailable(f"the database failed: {type(error).__name__}: {error}")
             )
-            outcomes = [failure] * len(batch)
-        _deliver(batch, outcomes)
+            return [failure] * len(batch)
 
-    def _transact(self, batch: Sequence[Unit]) -> list[Exception | None]:
-        connection = self._connect()
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    async def _transact(self, batch: Sequence[Unit]) -> Sequence[Exception | None]:
+        transaction = await self._database.write()
         try:
-            chain = Chain(connection, self._stream, self._seal_key)
-            before = chain.head.number
-            outcomes = [_apply(connection, chain, unit) for unit in batch]
-            chain.finish()
-            connection.exec_driver_sql("COMMIT")
+            chain = await Chain.open(transaction, self._stream, self._seal_key)
+            outcomes = await _apply(transaction, chain, batch)
+            appended = await chain.finish()
+            await transaction.commit()
         except BaseException:
-            _roll_back(connection)
+            await transaction.roll_back()
             raise
         self.batches += 1
-        self.appended += chain.head.number - before
+        self.appended += appended
         return outcomes
 
-    def _connect(self) -> sa.Connection:
-        if self._place.check():
-            self._forget_connection()
-        if self._connection is None:
-            connection = self._engine.connect()
-            try:
-                check_revision(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
 
-    def _forget_connection(self) -> None:
-        """Drop the connection for good: a pooled one could be as broken."""
-        if self._connection is not None:
-            with contextlib.suppress(sa.exc.SQLAlchemyError):
-                self._connection.invalidate()
-                self._connection.close()
-            self._connection = None
+async def _apply(
+    transaction: WriteTransaction, chain: Chain, batch: Sequence[Unit]
+) -> Sequence[Exception | None]:
+    """Apply plain units all at once; if any guard fails, and for the others, one by one."""
+    plain = [unit for unit in batch if unit.is_plain]
+    together = {id(unit) for unit in plain} if await _together(transaction, chain, plain) else ()
+    return [
+        None if id(unit) in together else await _alone(transaction, chain, unit) for unit in batch
+    ]
 
 
-def _apply(connection: sa.Connection, chain: Chain, unit: Unit) -> Exception | None:
-    """Apply one unit within its savepoint; a guard that fails undoes this unit alone."""
+async def _together(transaction: WriteTransaction, chain: Chain, units: Sequence[Unit]) -> bool:
+    """Apply the rows of all units, statement by statement; or nothing, and say so.
+
+    A unit's rows are its own: another that touches the same fails its guard here, and is then
+    applied in its turn. So no order among the statements can make a difference that goes unseen.
+    """
+    if not units:
+        return False
     head = chain.head
-    connection.exec_driver_sql("SAVEPOINT unit")
+    rows: dict[Change, list[Values]] = {}
+    for unit in units:
+        for write in unit.writes:
+            if isinstance(write, Row):
+                rows.setdefault(write.change, []).append(write.values)
+    await transaction.set_savepoint()
+    try:
+        if await _guards_hold(transaction, units):
+            entries = chain.link(event for unit in units for event in unit.events)
+            changes = [*rows.items(), entries] if entries[1] else list(rows.items())
+            counts = await transaction.change_many(changes)
+            if all(count == len(many) for count, (_, many) in zip(counts, changes, strict=True)):
+                await transaction.release_savepoint()
+                return True
+    except RowRefused:
+        pass
+    await transaction.undo_to_savepoint()
+    chain.rewind(head)
+    return False
+
+
+async def _guards_hold(transaction: WriteTransaction, units: Sequence[Unit]) -> bool:
+    """Check each guard once, however many units have it."""
+    checked: set[tuple[int, tuple[object, ...]]] = set()
+    for unit in units:
+        for write in unit.writes:
+            if isinstance(write, Guard):
+                key = (id(write.query), tuple(write.values.values()))
+                if key not in checked:
+                    checked.add(key)
+                    if not await transaction.rows(write.query, write.values):
+                        return False
+    return True
+
+
+async def _alone(transaction: WriteTransaction, chain: Chain, unit: Unit) -> Exception | None:
+    """Apply one unit in the order of its writes; a guard that fails undoes this unit alone."""
+    head = chain.head
+    await transaction.set_savepoint()
     try:
         for write in unit.writes:
-            write(connection)
-        chain.append(unit.events)
-    except (ConcurrentChange, AlreadyTaken, sa.exc.IntegrityError) as error:
-        connection.exec_driver_sql("ROLLBACK TO unit")
-        connection.exec_driver_sql("RELEASE unit")
+            await (write(transaction) if callable(write) else write.apply(transaction))
+        entries = chain.link(unit.events)
+        if entries[1]:
+            await transaction.change_many([entries])
+    except (ConcurrentChange, AlreadyTaken, RowRefused) as error:
+        await transaction.undo_to_savepoint()
         chain.rewind(head)
-        return taken(error) if isinstance(error, sa.exc.IntegrityError) else error
-    connection.exec_driver_sql("RELEASE unit")
+        return _taken(error) if isinstance(error, RowRefused) else error
+    await transaction.release_savepoint()
     return None
 
 
-def taken(error: sa.exc.IntegrityError) -> Exception:
-    """Say which uniqueness a database refused to break."""
-    words = str(error.orig)
-    for mark, what in _UNIQUE.items():
-        if mark in words:
-            return AlreadyTaken(what, "that value")
-    return RegistryUnavailable(f"the database refused a row: {words}")
+def _taken(error: RowRefused) -> Exception:
+    """Say which uniqueness the database refused to break."""
+    what = _UNIQUE.get(error.table)
+    if what is not None:
+        return AlreadyTaken(what, "that value")
+    return RegistryUnavailable(f"the database refused a row: {error.words}")
 
 
-def _roll_back(connection: sa.Connection) -> None:
-    with contextlib.suppress(sa.exc.SQLAlchemyError):  # Dropping it, next, rolls back too.
-        connection.exec_driver_sql("ROLLBACK")
+def _resolve(unit: Unit, outcome: Exception | None) -> None:
+    if unit.outcome.done():
+        return
+    if outcome is None:
+        unit.outcome.set_result(None)
+    else:
+        unit.outcome.set_exception(outcome)
 
 
-def _deliver(batch: Sequence[Unit], outcomes: Sequence[Exception | None]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Unit, Exception | None]]] = {}
-    for unit, outcome in zip(batch, outcomes, strict=True):
-        by_loop.setdefault(unit.loop, []).append((unit, outcome))
-    for loop, pairs in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_resolve, pairs)
-
-
-def _resolve(pairs: Sequence[tuple[Unit, Exception | None]]) -> None:
-    for unit, outcome in pairs:
-        if unit.outcome.done():
-            continue
-        if outcome is None:
-            unit.outcome.set_result(None)
-        else:
-            unit.outcome.set_exception(outcome)
-
-
-_UNIQUE = {
-    "devices.tenant_id, devices.name": "device_name",
+_UNIQUE: Mapping[str, str] = {
+    "devices": "device_name",
     "device_identities": "identity",
+    "device_keys": "public_key",
     "certificates": "serial_number",
     "enrollment_profiles": "slug",
     "groups": "name",

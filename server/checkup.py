@@ -46,17 +46,21 @@ def examine(home: Home) -> list[Finding]:
         works = open_works(home, config, stream="cli")
     except (HomeError, EnrollmentError) as error:
         return [*findings, _wrong("keys and database", str(error))]
-    try:
-        findings.append(_good("keys", "every key opens"))
-        findings.extend(asyncio.run(_look(works, config)))
-    except EnrollmentError as error:
-        findings.append(_wrong("database", error.detail))
-    finally:
-        works.office.close()
+    findings.append(_good("keys", "every key opens"))
+    findings.extend(asyncio.run(_look(works, config)))
     return findings
 
 
 async def _look(works: Works, config: Config) -> list[Finding]:
+    try:
+        return await _inside(works, config)
+    except EnrollmentError as error:
+        return [_wrong("database", error.detail)]
+    finally:
+        await works.office.close()
+
+
+async def _inside(works: Works, config: Config) -> list[Finding]:
     now = works.office.clock.now()
     policy = await works.office.policy()
     count = len(policy.enrollment_profiles)

@@ -17,7 +17,7 @@ async def prepare_demo(home: Home, config: Config, listening: Listening) -> str:
     try:
         device, made = await _demo_device(office)
     finally:
-        office.close()
+        await office.close()
     return _text(home, listening, device, made)
 
 

@@ -102,7 +102,7 @@ async def _make(draft: Home, final: Home, wishes: Wishes) -> Initialized:
     try:
         admin_key = await _fill(office, root, now)
     finally:
-        office.close()
+        await office.close()
     return Initialized(
         home=final.path,
         root_certificate=final.root_certificate,

@@ -56,7 +56,7 @@ async def run_server(
         await _until_asked_to_end()
         await server.drain()
     finally:
-        works.office.close()
+        await works.office.close()
     _log.info("ended")
 
 

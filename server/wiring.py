@@ -1,10 +1,12 @@
 """Configuration becomes objects; nothing else builds them."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -23,6 +25,7 @@ from enroll.registration import Registration
 from registry.audit import AuditReport, export_events, verify_events
 from registry.checkpoints import CheckpointFile
 from registry.code_vault import RegistrySecrets
+from registry.engine import open_engine
 from registry.unit_of_work import SQLRegistry
 from server.clock import SystemClock, SystemRandomness
 from server.config.load import Config
@@ -47,12 +50,12 @@ class Office:
         async with self.registry.unit_of_work() as uow:
             return await uow.policy.snapshot()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write what is waiting, sign a checkpoint if anything was written, and let go."""
-        self.registry.stop_writing()
+        await self.registry.drain()
         if self.registry.events_written:
             self.sign_checkpoint()
-        self.registry.close()
+        await self.registry.close()
 
     def sign_checkpoint(self) -> None:
         """Sign the heads of the audit log's chains. Raises HomeError."""
@@ -169,21 +172,26 @@ def open_checkpoints(home: Home, config: Config) -> CheckpointFile:
 
 def verify_audit(home: Home, config: Config) -> AuditReport:
     """Check the whole audit log. Raises HomeError, RegistryUnavailable."""
-    office = open_office(home, config, stream="cli")
-    try:
+    with _audited(home, config) as engine:
         return verify_events(
-            office.registry.engine,
-            seal_key=office.secrets.seal_key,
+            engine,
+            seal_key=RegistrySecrets(read_private(home.registry_key)).seal_key,
             checkpoints=open_checkpoints(home, config),
         )
-    finally:
-        office.close()
 
 
 def export_audit(home: Home, config: Config) -> Iterator[Mapping[str, object]]:
     """Read the whole audit log in the order of its chains. Raises HomeError, …Unavailable."""
-    office = open_office(home, config, stream="cli")
+    with _audited(home, config) as engine:
+        yield from export_events(engine)
+
+
+@contextmanager
+def _audited(home: Home, config: Config) -> Iterator[sa.Engine]:
+    """Open the database for what reads all of it."""
+    url = home.database_url(config.database.url.get_secret_value())
+    engine = open_engine(url, config.database.busy_timeout_seconds)
     try:
-        yield from export_events(office.registry.engine)
+        yield engine
     finally:
-        office.close()
+        engine.dispose()

@@ -43,7 +43,7 @@ def work(context: typer.Context, run: Callable[[Office], Awaitable[T]]) -> T:
         try:
             return await run(office)
         finally:
-            office.close()
+            await office.close()
 
     return asyncio.run(session())
 

@@ -1,0 +1,240 @@
+"""SQLite as the registry's home: raw connections, read and written in the event loop's thread."""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from enroll.failures import RegistryUnavailable
+from registry.database import RowRefused, Rows, View, WriteTransaction
+from registry.engine import check_revision
+from registry.statements import SQLITE, Change, Query, Values
+
+STATEMENTS_KEPT = 256
+_REVISION = "SELECT version_num FROM alembic_version"
+SETTINGS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # A commit is on disk when it returns.
+    "PRAGMA foreign_keys = ON",
+)
+
+
+class SQLiteDatabase:
+    """Implements `registry.database.Database`.
+
+    A statement takes microseconds, less than handing it to a thread. Only what may take long goes
+    to one: waiting for the lock of another process, and the commit with its fsync.
+    """
+
+    def __init__(self, path: str, busy_timeout: float) -> None:
+        self._path = path
+        self._busy_milliseconds = int(busy_timeout * 1000)
+        self._identity = _identity(path)
+        self._idle: list[sqlite3.Connection] = []
+        self._writer: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="registry-commit")
+
+    async def read(self) -> View:
+        self._check_place()
+        with database_errors():
+            connection = self._idle.pop() if self._idle else self._open()
+            try:
+                connection.execute("BEGIN")
+            except sqlite3.Error:
+                connection.close()
+                raise
+        return _View(connection, self._idle)
+
+    async def write(self) -> WriteTransaction:
+        self._check_place()
+        with database_errors():
+            if self._writer is None:
+                self._writer = self._open()
+                self._writer.execute("PRAGMA busy_timeout = 0")
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    self._forget_writer()
+                    raise
+                await self._wait_for_lock(self._writer)
+        return _Transaction(self._writer, self._thread, self._forget_writer)
+
+    async def close(self) -> None:
+        self._forget_writer()
+        self._drop_idle()
+        self._thread.shutdown()
+
+    async def _wait_for_lock(self, connection: sqlite3.Connection) -> None:
+        def begin() -> None:
+            connection.execute(f"PRAGMA busy_timeout = {self._busy_milliseconds}")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            finally:
+                connection.execute("PRAGMA busy_timeout = 0")
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, begin)
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{_quoted(self._path)}?mode=rw",  # A database that is gone is not made anew.
+            uri=True,
+            timeout=self._busy_milliseconds / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=STATEMENTS_KEPT,
+        )
+        try:
+            for setting in SETTINGS:
+                connection.execute(setting)
+            check_revision(_revision(connection))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check_place(self) -> None:
+        """Notice that the file is gone, or is another one than was opened."""
+        found = _identity(self._path)
+        if found is None:
+            raise RegistryUnavailable(f"the database {self._path} is gone; put it back")
+        if found != self._identity:
+            self._identity = found
+            self._forget_writer()
+            self._drop_idle()
+
+    def _forget_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _View:
+    """A read transaction."""
+
+    __slots__ = ("_connection", "_idle")
+
+    def __init__(self, connection: sqlite3.Connection, idle: list[sqlite3.Connection]) -> None:
+        self._connection = connection
+        self._idle = idle
+
+    async def rows(self, query: Query, values: Values) -> Rows:
+        return _rows(self._connection, query, values)
+
+    async def close(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._connection.close()
+        else:
+            self._idle.append(self._connection)
+
+
+class _Transaction:
+    """What the writer does between BEGIN IMMEDIATE and COMMIT."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        thread: ThreadPoolExecutor,
+        forget: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._thread = thread
+        self._forget = forget
+
+    async def rows(self, query: Query, values: Values) -> Rows:
+        return _rows(self._connection, query, values)
+
+    async def change(self, change: Change, values: Values) -> int:
+        compiled = change.compiled(SQLITE)
+        with database_errors():
+            return self._connection.execute(compiled.text, compiled.arguments(values)).rowcount
+
+    async def change_many(self, changes: Sequence[tuple[Change, Sequence[Values]]]) -> list[int]:
+        counts = []
+        with database_errors():
+            for change, many in changes:
+                compiled = change.compiled(SQLITE)
+                arguments = [compiled.arguments(values) for values in many]
+                counts.append(self._connection.executemany(compiled.text, arguments).rowcount)
+        return counts
+
+    async def execute(self, expression: sa.Executable) -> int:
+        compiled = Query(expression).compiled(SQLITE)
+        with database_errors():
+            return self._connection.execute(compiled.text, compiled.arguments({})).rowcount
+
+    async def set_savepoint(self) -> None:
+        with database_errors():
+            self._connection.execute("SAVEPOINT unit")
+
+    async def release_savepoint(self) -> None:
+        with database_errors():
+            self._connection.execute("RELEASE unit")
+
+    async def undo_to_savepoint(self) -> None:
+        with database_errors():
+            self._connection.execute("ROLLBACK TO unit")
+            self._connection.execute("RELEASE unit")
+
+    async def commit(self) -> None:
+        loop = asyncio.get_running_loop()
+        with database_errors():
+            await loop.run_in_executor(self._thread, self._connection.execute, "COMMIT")
+
+    async def roll_back(self) -> None:
+        """Close the connection, which rolls back too: what failed once is not used again."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("ROLLBACK")
+        self._forget()
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn what SQLite says when it cannot serve into RegistryUnavailable or RowRefused."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        words = str(error)
+        raise RowRefused(words.rpartition(": ")[2].partition(".")[0], words) from error
+    except sqlite3.Error as error:
+        raise RegistryUnavailable(f"the database cannot serve: {error}") from error
+
+
+def _rows(connection: sqlite3.Connection, query: Query, values: Values) -> Rows:
+    compiled = query.compiled(SQLITE)
+    with database_errors():
+        found = connection.execute(compiled.text, compiled.arguments(values)).fetchall()
+    return [compiled.to_row(each) for each in found] if found else found
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    try:
+        found = connection.execute(_REVISION).fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise
+    return str(found[0]) if found else None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - on every request's path
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _quoted(path: str) -> str:
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
