@@ -26,6 +26,8 @@ ATTRIBUTE_TYPES: Mapping[str, x509.ObjectIdentifier] = {
 }
 ALTERNATIVE_NAME_KINDS = ("uri", "dns", "email", "ip")
 
+ComparableName = tuple[frozenset[tuple[str, str | bytes]], ...]
+
 _PLACEHOLDER = re.compile(r"\{(name|serial|id|attribute\.[A-Za-z0-9_.-]+)\}")
 
 
@@ -73,6 +75,20 @@ def unknown_placeholder(template: str) -> str | None:
     return found.group() if found else None
 
 
+def is_impossible(kind: str, template: str) -> bool:
+    """Tell whether a template that names nothing of the device gives no name of its kind."""
+    if _PLACEHOLDER.search(template):
+        return False
+    try:
+        if kind in ATTRIBUTE_TYPES:
+            x509.NameAttribute(ATTRIBUTE_TYPES[kind], template)
+        else:
+            _general_name(kind, template)
+    except ValueError:
+        return True
+    return False
+
+
 def check_unchanged_names(
     certificate: x509.Certificate,
     subject: x509.Name,
@@ -109,8 +125,12 @@ def alternative_names_in(certificate: x509.Certificate) -> tuple[x509.GeneralNam
 
 
 def same_name(one: x509.Name, other: x509.Name) -> bool:
-    """Compare names by RFC 5280 §7.1: the order of RDNs counts, case and spaces do not."""
-    return [_rdn(each) for each in one.rdns] == [_rdn(each) for each in other.rdns]
+    return comparable_name(one) == comparable_name(other)
+
+
+def comparable_name(name: x509.Name) -> ComparableName:
+    """Bring a name into the form of RFC 5280 §7.1: RDNs keep their order, case and spaces go."""
+    return tuple(_rdn(each) for each in name.rdns)
 
 
 def same_alternative_names(
@@ -142,7 +162,7 @@ def _comparable(names: Iterable[x509.GeneralName]) -> frozenset[tuple[type, obje
         if isinstance(name, x509.DNSName):
             value = name.value.lower().removesuffix(".")
         elif isinstance(name, x509.DirectoryName):
-            value = tuple(_rdn(each) for each in name.value.rdns)
+            value = comparable_name(name.value)
         elif isinstance(name, x509.OtherName):
             value = (name.type_id.dotted_string, name.value)
         found.add((type(name), value))
