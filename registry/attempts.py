@@ -5,12 +5,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from enroll.events import Attempt, Outcome
+from enroll.events import Attempt
 from registry.database import WriteTransaction
 from registry.rows import attempt_document, attempt_from, to_text
 from registry.session import Session
-from registry.statements import Query, constants, inserting
-from registry.tables import attempts
+from registry.statements import Query, inserting
+from registry.tables import IS_REFUSED, attempts
 from registry.writer import Row
 
 
@@ -50,7 +50,7 @@ class SQLAttempts:
     ) -> Sequence[Attempt]:
         statement = sa.select(attempts).order_by(attempts.c.number.desc())
         if denied_only:
-            statement = statement.where(_IS_DENIED)
+            statement = statement.where(IS_REFUSED)
         if since is not None:
             statement = statement.where(attempts.c.occurred_at >= to_text(since))
         if limit is not None:
@@ -58,6 +58,5 @@ class SQLAttempts:
         return [attempt_from(row) for row in await self._session.read(Query(statement))]
 
 
-_IS_DENIED = attempts.c.outcome.in_(constants(Outcome.DENIED, Outcome.FAILED))
 _INSERT = inserting(attempts, "attempt_id", "occurred_at", "outcome", "device_id", "document")
 _NEWEST = Query(sa.select(sa.func.max(attempts.c.number).label("newest")))

@@ -24,7 +24,7 @@ from registry.rows import (
 )
 from registry.session import Session, first
 from registry.statements import Change, Place, Query, constants, inserting
-from registry.tables import certificates, crls
+from registry.tables import IS_NOT_ACTIVE, certificates, crls
 from registry.versions import REVOCATION, bump, read_version
 from registry.writer import Row
 
@@ -52,6 +52,10 @@ class SQLCertificates:
 
     async def list(self) -> Sequence[CertificateRecord]:
         return await self._records(_ALL)
+
+    async def last_issued_at(self) -> datetime | None:
+        row = first(await self._session.read(_NEWEST, {}))
+        return to_time(row.issued_at) if row is not None else None
 
     async def pending_since(self, before: datetime) -> Sequence[CertificateRecord]:
         return await self._records(_PENDING, before=to_text(before))
@@ -162,14 +166,17 @@ _OF_DEVICE = Query(
     .where(_COLUMNS.device_id == sa.bindparam("device_id"))
     .order_by(_COLUMNS.issued_at.desc(), _COLUMNS.fingerprint)
 )
+_NEWEST = Query(sa.select(_COLUMNS.issued_at).order_by(_COLUMNS.issued_at.desc()).limit(1))
 _PENDING = Query(
     sa.select(certificates).where(
+        IS_NOT_ACTIVE,
         _COLUMNS.status.in_(constants(CertificateStatus.PENDING_CONFIRM)),
         _COLUMNS.issued_at < sa.bindparam("before"),
     )
 )
 _SUPERSEDED = Query(
     sa.select(certificates).where(
+        IS_NOT_ACTIVE,
         _COLUMNS.status.in_(constants(CertificateStatus.SUPERSEDED)),
         _COLUMNS.profile == sa.bindparam("profile"),
         _COLUMNS.superseded_at < sa.bindparam("before"),
@@ -180,6 +187,7 @@ _REVOKED = Query(
     sa.select(_COLUMNS.serial_number, _COLUMNS.revoked_at, _COLUMNS.revocation_reason)
     .where(
         _COLUMNS.issuer == sa.bindparam("issuer"),
+        IS_NOT_ACTIVE,
         _COLUMNS.status.in_(constants(*_LISTED)),
         _COLUMNS.not_valid_after >= sa.bindparam("now"),
     )

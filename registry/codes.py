@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from enroll.credentials import OneTimeCode
 from enroll.ports import Transaction
-from registry.rows import code_from, to_text, to_time
+from registry.rows import code_from, optional_text, to_text, to_time
 from registry.session import Session, first
 from registry.statements import Change, Place, Query, inserting
 from registry.tables import codes, transactions
@@ -34,6 +34,7 @@ class SQLCodes:
             "uses": code.uses,
             "created_at": to_text(code.created_at),
             "expires_at": to_text(code.expires_at),
+            "revoked_at": optional_text(code.revoked_at),
         }
         self._session.stage(Row(_INSERT, values))
 
@@ -120,6 +121,7 @@ _INSERT = inserting(
     "uses",
     "created_at",
     "expires_at",
+    "revoked_at",
 )
 _CONSUME = Change(_consume)
 _REVOKE = Change(_revoke)

@@ -19,6 +19,10 @@ class RowRefused(Exception):  # noqa: N818 - what a constraint did
         self.words = words
 
 
+class TryAgain(Exception):  # noqa: N818 - what a database says to do
+    """The database undid a transaction for the sake of another one; run it again."""
+
+
 class View(Protocol):
     """The database at one moment, however long it is read from."""
 
@@ -30,7 +34,7 @@ class View(Protocol):
 
 
 class WriteTransaction(Protocol):
-    """The one open transaction of a writer. What fails raises RegistryUnavailable or RowRefused."""
+    """The one open transaction of a writer. Raises RegistryUnavailable, RowRefused, TryAgain."""
 
     async def rows(self, query: Query, values: Values) -> Rows: ...
 

@@ -15,44 +15,77 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from enroll.failures import RegistryUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+SQLITE = "sqlite"
+POSTGRESQL = "postgresql"
+DRIVERS = {SQLITE: "sqlite+pysqlite", POSTGRESQL: "postgresql+psycopg"}
+SQLITE_SETTINGS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # A commit is on disk when it returns.
+    "PRAGMA foreign_keys = ON",
+)
+
+
+def normal_url(url: str) -> sa.URL:
+    """Read a database's address, with the driver that we use. Raises ValueError."""
+    try:
+        found = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ValueError(
+            "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+        ) from error
+    kind = found.get_backend_name()
+    if kind not in DRIVERS:
+        raise ValueError(f"expected a sqlite or postgresql database, not {kind}")
+    return found.set(drivername=DRIVERS[kind])
 
 
 def open_engine(url: str, busy_timeout: float) -> sa.Engine:
-    """Open a SQLite database: WAL, every commit on disk before it returns, keys enforced.
+    """Open a database for what is rare and reads much: migrations, verification, checkpoints.
 
-    The statements decide when a transaction begins (`BEGIN IMMEDIATE`); reads are autocommitted.
+    Statements decide when a transaction begins; reads are autocommitted.
     """
+    address = normal_url(url)
+    if address.get_backend_name() == POSTGRESQL:
+        return sa.create_engine(
+            address,
+            isolation_level="AUTOCOMMIT",
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": max(2, int(busy_timeout))},
+        )
     engine = sa.create_engine(
-        url,
+        address,
         isolation_level="AUTOCOMMIT",
         connect_args={"check_same_thread": False, "timeout": busy_timeout},
     )
-
-    def configure(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-        del record
-        cursor = connection.cursor()
-        for statement in (
-            "PRAGMA journal_mode = WAL",
-            "PRAGMA synchronous = FULL",
-            "PRAGMA foreign_keys = ON",
-        ):
-            cursor.execute(statement)
-        cursor.close()
-
-    sa.event.listen(engine, "connect", configure)
+    sa.event.listen(engine, "connect", _configure_sqlite)
     return engine
 
 
 def migrate(url: str, busy_timeout: float = 5.0) -> None:
-    """Bring a database to the present schema, making it if it is not there."""
+    """Bring a database to the present schema, making it if it is not there; all or nothing."""
     engine = open_engine(url, busy_timeout)
     try:
-        with engine.connect() as connection:
+        with database_errors(), engine.connect() as connection:
             config = _alembic()
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            sqlite = engine.dialect.name == SQLITE
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else "BEGIN")
+            try:
+                command.upgrade(config, "head")
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
     finally:
         engine.dispose()
+
+
+def _configure_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    del record
+    cursor = connection.cursor()
+    for setting in SQLITE_SETTINGS:
+        cursor.execute(setting)
+    cursor.close()
 
 
 def check_revision(found: str | None) -> None:

@@ -12,16 +12,11 @@ import sqlalchemy as sa
 
 from enroll.failures import RegistryUnavailable
 from registry.database import RowRefused, Rows, View, WriteTransaction
-from registry.engine import check_revision
+from registry.engine import SQLITE_SETTINGS, check_revision
 from registry.statements import SQLITE, Change, Query, Values
 
 STATEMENTS_KEPT = 256
 _REVISION = "SELECT version_num FROM alembic_version"
-SETTINGS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",  # A commit is on disk when it returns.
-    "PRAGMA foreign_keys = ON",
-)
 
 
 class SQLiteDatabase:
@@ -90,7 +85,7 @@ class SQLiteDatabase:
             cached_statements=STATEMENTS_KEPT,
         )
         try:
-            for setting in SETTINGS:
+            for setting in SQLITE_SETTINGS:
                 connection.execute(setting)
             check_revision(_revision(connection))
         except BaseException:

@@ -1,6 +1,7 @@
 """Every table. Times are ISO 8601 text in UTC with microseconds: portable, sortable, readable."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -12,12 +13,19 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 METADATA = MetaData()
 _ID = String(36)
 _TIME = String(32)
 _HASH = String(64)
+# On SQLite only INTEGER counts by itself, and it is as wide.
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+# What is on its way in or out, beside the many that are in use: indexes of these stay small.
+IS_NOT_ACTIVE = text("status <> 'active'")
+IS_REFUSED = text("outcome IN ('denied', 'failed')")
 
 versions = Table(
     "versions",
@@ -142,10 +150,17 @@ certificates = Table(
     Column("superseded_at", _TIME),
     Column("revoked_at", _TIME),
     Column("revocation_reason", String(24)),
-    UniqueConstraint("issuer", "serial_number", name="certificates_serial"),
+    UniqueConstraint("serial_number", "issuer", name="certificates_serial"),
     Index("certificates_device", "device_id", "status"),
-    Index("certificates_number", "serial_number"),
-    Index("certificates_status", "status", "issuer", "profile"),
+    Index("certificates_issued", "issued_at"),
+    Index(
+        "certificates_status",
+        "status",
+        "issuer",
+        "profile",
+        sqlite_where=IS_NOT_ACTIVE,
+        postgresql_where=IS_NOT_ACTIVE,
+    ),
 )
 
 transactions = Table(
@@ -162,7 +177,7 @@ transactions = Table(
 attempts = Table(
     "attempts",
     METADATA,
-    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
     Column("attempt_id", String(32), nullable=False),
     Column("occurred_at", _TIME, nullable=False),
     Column("outcome", String(16), nullable=False),
@@ -170,7 +185,7 @@ attempts = Table(
     Column("document", Text, nullable=False),
     Index("attempts_time", "occurred_at"),
     Index("attempts_device", "device_id"),
-    Index("attempts_outcome", "outcome", "occurred_at"),
+    Index("attempts_refused", "number", sqlite_where=IS_REFUSED, postgresql_where=IS_REFUSED),
     sqlite_autoincrement=True,
 )
 
@@ -178,7 +193,7 @@ events = Table(
     "events",
     METADATA,
     Column("stream", String(64), primary_key=True),
-    Column("number", Integer, primary_key=True),
+    Column("number", _NUMBER, primary_key=True),
     Column("occurred_at", _TIME, nullable=False),
     Column("name", String(48), nullable=False),
     Column("device_id", _ID),
@@ -194,7 +209,7 @@ event_streams = Table(
     "event_streams",
     METADATA,
     Column("stream", String(64), primary_key=True),
-    Column("number", Integer, nullable=False),
+    Column("number", _NUMBER, nullable=False),
     Column("hash", _HASH, nullable=False),
     Column("seal", _HASH, nullable=False),
 )

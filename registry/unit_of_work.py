@@ -14,9 +14,10 @@ from registry.certificates import SQLCertificates, SQLRevocationLists
 from registry.codes import SQLCodes, SQLTransactions
 from registry.database import Database, Rows, View
 from registry.devices import SQLDevices
-from registry.engine import open_engine
+from registry.engine import POSTGRESQL, normal_url, open_engine
 from registry.keys import SQLKeys
 from registry.policy import PolicyCache, SQLPolicy
+from registry.postgresql import PostgreSQLDatabase
 from registry.rows import event_from, to_text, to_time
 from registry.session import NO_VALUES, Session, first
 from registry.sqlite import SQLiteDatabase
@@ -163,8 +164,11 @@ class SQLAccessKeys:
 
 
 def open_database(url: str, busy_timeout: float) -> Database:
-    """Tell by its address which kind of database it is; it is opened when it is first used."""
-    return SQLiteDatabase(sa.make_url(url).database or "", busy_timeout)
+    """Tell by its address what kind of database it is; it is opened when it is first used."""
+    address = normal_url(url)
+    if address.get_backend_name() == POSTGRESQL:
+        return PostgreSQLDatabase(address, busy_timeout)
+    return SQLiteDatabase(address.database or "", busy_timeout)
 
 
 _EVENTS_OF = Query(

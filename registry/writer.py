@@ -1,6 +1,7 @@
 """The one writer: everything that waits is committed together, each unit by itself."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,11 +9,12 @@ from dataclasses import dataclass, field
 from enroll.events import EnrollmentEvent
 from enroll.failures import AlreadyTaken, ConcurrentChange, RegistryUnavailable
 from registry.chain import Chain
-from registry.database import Database, RowRefused, WriteTransaction
+from registry.database import Database, RowRefused, TryAgain, WriteTransaction
 from registry.statements import Change, Query, Values
 
 LARGEST_BATCH = 64
 CAPACITY = 2_000
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,9 @@ class Writer:
 
     async def _commit(self, batch: Sequence[Unit]) -> Sequence[Exception | None]:
         try:
+            for _ in range(TRIES - 1):
+                with contextlib.suppress(TryAgain):
+                    return await self._transact(batch)
             return await self._transact(batch)
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
             failure = (

@@ -8,6 +8,10 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_IS_NOT_ACTIVE = sa.text("status <> 'active'")
+_IS_REFUSED = sa.text("outcome IN ('denied', 'failed')")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -21,7 +25,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "attempts",
-        sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("number", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("attempt_id", sa.String(length=32), nullable=False),
         sa.Column("occurred_at", sa.String(length=32), nullable=False),
         sa.Column("outcome", sa.String(length=16), nullable=False),
@@ -32,7 +36,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.create_index("attempts_device", ["device_id"], unique=False)
-        batch_op.create_index("attempts_outcome", ["outcome", "occurred_at"], unique=False)
+        batch_op.create_index(
+            "attempts_refused",
+            ["number"],
+            unique=False,
+            sqlite_where=_IS_REFUSED,
+            postgresql_where=_IS_REFUSED,
+        )
         batch_op.create_index("attempts_time", ["occurred_at"], unique=False)
 
     op.create_table(
@@ -56,7 +66,7 @@ def upgrade() -> None:
     op.create_table(
         "event_streams",
         sa.Column("stream", sa.String(length=64), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("number", _NUMBER, nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("seal", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("stream"),
@@ -64,7 +74,7 @@ def upgrade() -> None:
     op.create_table(
         "events",
         sa.Column("stream", sa.String(length=64), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("number", _NUMBER, nullable=False),
         sa.Column("occurred_at", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=48), nullable=False),
         sa.Column("device_id", sa.String(length=36), nullable=True),
@@ -186,12 +196,18 @@ def upgrade() -> None:
             ["devices.device_id"],
         ),
         sa.PrimaryKeyConstraint("fingerprint"),
-        sa.UniqueConstraint("issuer", "serial_number", name="certificates_serial"),
+        sa.UniqueConstraint("serial_number", "issuer", name="certificates_serial"),
     )
     with op.batch_alter_table("certificates", schema=None) as batch_op:
         batch_op.create_index("certificates_device", ["device_id", "status"], unique=False)
-        batch_op.create_index("certificates_number", ["serial_number"], unique=False)
-        batch_op.create_index("certificates_status", ["status", "issuer", "profile"], unique=False)
+        batch_op.create_index("certificates_issued", ["issued_at"], unique=False)
+        batch_op.create_index(
+            "certificates_status",
+            ["status", "issuer", "profile"],
+            unique=False,
+            sqlite_where=_IS_NOT_ACTIVE,
+            postgresql_where=_IS_NOT_ACTIVE,
+        )
 
     op.create_table(
         "codes",
@@ -259,7 +275,7 @@ def downgrade() -> None:
     op.drop_table("codes")
     with op.batch_alter_table("certificates", schema=None) as batch_op:
         batch_op.drop_index("certificates_status")
-        batch_op.drop_index("certificates_number")
+        batch_op.drop_index("certificates_issued")
         batch_op.drop_index("certificates_device")
 
     op.drop_table("certificates")
@@ -281,7 +297,7 @@ def downgrade() -> None:
     op.drop_table("crls")
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.drop_index("attempts_time")
-        batch_op.drop_index("attempts_outcome")
+        batch_op.drop_index("attempts_refused")
         batch_op.drop_index("attempts_device")
 
     op.drop_table("attempts")
