@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 _LONG_FORM = 0x80
+_HIGH_TAG = 0x1F
 
 BIT_STRING = 0x03
 OCTET_STRING = 0x04
@@ -30,30 +31,36 @@ def split(content: bytes) -> list[Element]:
     """
     elements = []
     at = 0
-    while at < len(content):
+    end = len(content)
+    while at < end:
         start = at
+        tag = content[at]
         at += 1
-        if content[start] & 0x1F == 0x1F:  # noqa: PLR2004 - more octets of tag follow
+        if tag & _HIGH_TAG == _HIGH_TAG:
             while content[at] >= _LONG_FORM:
                 at += 1
             at += 1
         length = content[at]
         at += 1
         if length >= _LONG_FORM:
-            octets = length & 0x7F
-            length = int.from_bytes(content[at : at + octets])
-            at += octets
-        end = at + length
-        elements.append(Element(content[start], content[at:end], content[start:end]))
-        at = end
+            octets = at + (length & 0x7F)
+            length = int.from_bytes(content[at:octets])
+            at = octets
+        after = at + length
+        elements.append(Element(tag, content[at:after], content[start:after]))
+        at = after
     return elements
 
 
 def encode(tag: int, *parts: bytes) -> bytes:
     """Make one element of a tag below 31 and the parts of its content."""
     content = b"".join(parts)
-    length = len(content)
+    return header(tag, len(content)) + content
+
+
+def header(tag: int, length: int) -> bytes:
+    """Make what stands before a content of this length: a tag below 31, and the length."""
     if length < _LONG_FORM:
-        return bytes((tag, length)) + content
+        return bytes((tag, length))
     octets = length.to_bytes((length.bit_length() + 7) // 8)
-    return bytes((tag, _LONG_FORM | len(octets))) + octets + content
+    return bytes((tag, _LONG_FORM | len(octets))) + octets

@@ -18,6 +18,13 @@ from protocols.request_attributes import Wishes, read_attributes
 
 _VERSION_1 = der.encode(der.INTEGER, b"\0")
 _NO_ATTRIBUTES = der.encode(der.CONTEXT_0)
+_NO_WISHES = Wishes()
+# By the content of their AlgorithmIdentifier; `check_signature_algorithm` lets these through.
+_ECDSA = {
+    bytes.fromhex("06082a8648ce3d040302"): ec.ECDSA(hashes.SHA256()),
+    bytes.fromhex("06082a8648ce3d040303"): ec.ECDSA(hashes.SHA384()),
+    bytes.fromhex("06082a8648ce3d040304"): ec.ECDSA(hashes.SHA512()),
+}
 
 
 def decode(request: bytes, limits: DERLimits = DEFAULT_LIMITS) -> CertificateRequest:
@@ -53,10 +60,10 @@ def _decode(request: bytes, limits: DERLimits) -> CertificateRequest:
     signs_with = check_signature_algorithm(algorithm)
     if check_key(spki) is not signs_with:
         raise _unproven("the signature algorithm does not belong to the public key")
-    bare = _without_attributes(subject, spki, algorithm, signature)
+    bare = _without_attributes(request, subject, spki, attributes, algorithm, signature)
     public_key = bare.public_key()
-    _verify(bare, public_key, info.whole)
-    wishes = read_attributes(attributes.content, limits) if attributes.content else Wishes()
+    _verify(bare, public_key, algorithm, signature, info.whole)
+    wishes = read_attributes(attributes.content, limits) if attributes.content else _NO_WISHES
     return CertificateRequest(
         subject=bare.subject,
         subject_alternative_names=_names(wishes.subject_alternative_names),
@@ -75,41 +82,50 @@ def _decode(request: bytes, limits: DERLimits) -> CertificateRequest:
 
 def _split(outer: der.Element, tags: tuple[int, ...]) -> list[der.Element]:
     parts = der.split(outer.content) if outer.tag == der.SEQUENCE else []
-    if tuple(part.tag for part in parts) != tags:
+    if tuple([part.tag for part in parts]) != tags:
         raise Malformed("this is no certification request")
     return parts
 
 
 def _without_attributes(
-    subject: der.Element, spki: der.Element, algorithm: der.Element, signature: der.Element
+    request: bytes,
+    subject: der.Element,
+    spki: der.Element,
+    attributes: der.Element,
+    algorithm: der.Element,
+    signature: der.Element,
 ) -> x509.CertificateSigningRequest:
     """Let cryptography read the rest.
 
     It refuses a request whose attributes are not in the order of DER, and strongSwan's are not.
     """
-    info = der.encode(der.SEQUENCE, _VERSION_1, subject.whole, spki.whole, _NO_ATTRIBUTES)
-    return x509.load_der_x509_csr(der.encode(der.SEQUENCE, info, algorithm.whole, signature.whole))
+    if attributes.content:
+        info = der.encode(der.SEQUENCE, _VERSION_1, subject.whole, spki.whole, _NO_ATTRIBUTES)
+        request = der.encode(der.SEQUENCE, info, algorithm.whole, signature.whole)
+    return x509.load_der_x509_csr(request)
 
 
 def _verify(
-    bare: x509.CertificateSigningRequest, key: CertificatePublicKeyTypes, signed: bytes
+    bare: x509.CertificateSigningRequest,
+    key: CertificatePublicKeyTypes,
+    algorithm: der.Element,
+    signature: der.Element,
+    signed: bytes,
 ) -> None:
     """Verify the signature over `signed`, the octets as received."""
-    digest = bare.signature_hash_algorithm
-    form = bare.signature_algorithm_parameters
+    octets = signature.content[1:]
     try:
-        match key, digest, form:
-            case ec.EllipticCurvePublicKey(), hashes.HashAlgorithm(), ec.ECDSA():
-                key.verify(bare.signature, signed, form)
-            case (
-                rsa.RSAPublicKey(),
-                hashes.HashAlgorithm(),
-                padding.PKCS1v15() | padding.PSS(),
-            ):
-                key.verify(bare.signature, signed, form, digest)
-            case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey(), None, None:
-                key.verify(bare.signature, signed)
-            case _:  # pragma: no cover - the two have been compared by their identifiers
+        match key:
+            case ec.EllipticCurvePublicKey():
+                key.verify(octets, signed, _ECDSA[algorithm.content])
+            case rsa.RSAPublicKey():
+                form, digest = bare.signature_algorithm_parameters, bare.signature_hash_algorithm
+                if digest is None or not isinstance(form, padding.PKCS1v15 | padding.PSS):
+                    raise Malformed("the signature's parameters are not those of RSA")
+                key.verify(octets, signed, form, digest)
+            case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+                key.verify(octets, signed)
+            case _:  # pragma: no cover - the key has been judged by its identifier
                 raise _unproven("the signature algorithm does not belong to the public key")
     except InvalidSignature:
         raise _unproven("the signature was not made by the request's own key") from None

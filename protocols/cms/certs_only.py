@@ -12,10 +12,22 @@ _NO_SIGNERS = der.encode(der.SET)
 
 def encode(certificates: Iterable[bytes]) -> bytes:
     """Put DER certificates into one message, DER: a SET, and so in the order of their octets."""
-    signed_data = der.encode(
-        der.SEQUENCE,
-        _NOTHING_SIGNED,
-        der.encode(der.CONTEXT_0, *sorted(certificates)),
-        _NO_SIGNERS,
+    found = b"".join(sorted(certificates))
+    # From the inside out: what follows each header is counted, nothing is copied twice.
+    tagged = der.header(der.CONTEXT_0, len(found))
+    length = len(_NOTHING_SIGNED) + len(tagged) + len(found) + len(_NO_SIGNERS)
+    signed_data = der.header(der.SEQUENCE, length)
+    content = der.header(der.CONTEXT_0, len(signed_data) + length)
+    length += len(_SIGNED_DATA) + len(content) + len(signed_data)
+    return b"".join(
+        (
+            der.header(der.SEQUENCE, length),
+            _SIGNED_DATA,
+            content,
+            signed_data,
+            _NOTHING_SIGNED,
+            tagged,
+            found,
+            _NO_SIGNERS,
+        )
     )
-    return der.encode(der.SEQUENCE, _SIGNED_DATA, der.encode(der.CONTEXT_0, signed_data))

@@ -1,6 +1,8 @@
 """Reading EST: paths, headers and bodies into vocabulary."""
 
 import binascii
+from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from cryptography import x509
@@ -8,49 +10,80 @@ from cryptography import x509
 from enroll.credentials import HTTPBasic, TLSClientCertificate
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols.est import failures
-from protocols.est.messages import PKCS10, AnswerLayout, ESTAddress, ESTOperation
+from protocols.est.messages import (
+    IN_LINES,
+    IN_ONE_PIECE,
+    PKCS10,
+    AnswerLayout,
+    ESTAddress,
+    ESTOperation,
+)
 from protocols.wire import WireRequest
 
 CHAIN_LENGTH = 10
+NAME_CHARACTERS = 64
+PATHS_KEPT = 256
 _WHITE_SPACE = b" \t\r\n"
 _SEQUENCE = 0x30
 _PEM_BEGIN = b"-----BEGIN "
 _PEM_LABELS = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
 _BASIC = "basic"
 _LABEL_AND_OPERATION = 2
+_OPERATIONS = frozenset(each.value for each in ESTOperation)
 
 
-def decode_address(wire: WireRequest) -> ESTAddress:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ESTPath:
+    """What a path says, whether or not anything is there; `segments` are without their percents.
+
+    `operation` and `profile` are fit for a record: short, and without control characters.
+    """
+
+    segments: tuple[str, ...]
+    address: ESTAddress | None
+    operation: str
+    profile: str | None
+
+
+@lru_cache(maxsize=PATHS_KEPT)
+def read_path(path: str) -> ESTPath:
     """Read `<operation>` or `<label>/<operation>`, with as many slashes as anybody likes.
 
-    Raises ProtocolViolation.
+    A raw path is split into segments, and only then is percent-encoding taken off.
     """
-    segments = path_segments(wire.path)
-    if not 1 <= len(segments) <= _LABEL_AND_OPERATION:
-        raise failures.unknown_path(
-            wire.correlation_id, "a path is an operation, or a label and an operation"
+    segments = tuple(unquote(segment) for segment in path.split("/") if segment)
+    address = None
+    if 1 <= len(segments) <= _LABEL_AND_OPERATION and segments[-1] in _OPERATIONS:
+        address = ESTAddress(
+            operation=ESTOperation(segments[-1]),
+            label=segments[0] if len(segments) == _LABEL_AND_OPERATION else None,
         )
-    try:
-        operation = ESTOperation(segments[-1])
-    except ValueError:
-        raise failures.unknown_path(
-            wire.correlation_id, f"no operation {segments[-1][:64]!r} is served"
-        ) from None
-    return ESTAddress(
-        operation=operation,
-        label=segments[0] if len(segments) == _LABEL_AND_OPERATION else None,
+    return ESTPath(
+        segments=segments,
+        address=address,
+        operation=_printable(segments[-1]) if segments else "",
+        profile=_printable("/".join(segments[:-1])) or None,
     )
 
 
-def path_segments(path: str) -> list[str]:
-    """Split a raw path into segments, and only then take off percent-encoding."""
-    return [unquote(segment) for segment in path.split("/") if segment]
+def decode_address(wire: WireRequest) -> ESTAddress:
+    """Give what the path asks for. Raises ProtocolViolation."""
+    path = read_path(wire.path)
+    if path.address is not None:
+        return path.address
+    if not 1 <= len(path.segments) <= _LABEL_AND_OPERATION:
+        raise failures.unknown_path(
+            wire.correlation_id, "a path is an operation, or a label and an operation"
+        )
+    raise failures.unknown_path(
+        wire.correlation_id, f"no operation {path.segments[-1][:NAME_CHARACTERS]!r} is served"
+    )
 
 
 def check_media_type(wire: WireRequest) -> None:
     """Demand application/pkcs10, in any case and with any parameters. Raises ProtocolViolation."""
     given = wire.headers.get("Content-Type", "")
-    if given.partition(";")[0].strip().lower() != PKCS10:
+    if given != PKCS10 and given.partition(";")[0].strip().lower() != PKCS10:
         raise failures.unsupported_media_type(wire.correlation_id, given, PKCS10)
 
 
@@ -73,7 +106,7 @@ def decode_body(body: bytes) -> bytes:
 
 
 def decode_layout(wire: WireRequest) -> AnswerLayout:
-    return AnswerLayout(in_lines=bool(wire.headers.get("User-Agent")))
+    return IN_LINES if wire.headers.get("User-Agent") else IN_ONE_PIECE
 
 
 def has_entity(wire: WireRequest, entity_tag: str) -> bool:
@@ -93,7 +126,7 @@ def decode_basic(wire: WireRequest) -> HTTPBasic | None:
     if parameters is None:
         return None
     try:
-        pair = binascii.a2b_base64(parameters.encode("ascii"), strict_mode=True).decode()
+        pair = binascii.a2b_base64(parameters, strict_mode=True).decode()
     except ValueError:
         return None
     username, colon, password = pair.partition(":")
@@ -102,13 +135,11 @@ def decode_basic(wire: WireRequest) -> HTTPBasic | None:
     return HTTPBasic(username=username, password=password)
 
 
-def decode_client_certificate(chain: tuple[bytes, ...]) -> TLSClientCertificate | None:
+def decode_client_certificate(chain: tuple[bytes, ...]) -> TLSClientCertificate:
     """Read what the client sent in its handshake; of the certificates above its own, what can be.
 
     Raises EnrollmentError (SIGNER_NOT_TRUSTED) if its own cannot be read.
     """
-    if not chain:
-        return None
     leaf = _certificate(chain[0])
     if leaf is None:
         raise EnrollmentError(
@@ -121,8 +152,19 @@ def decode_client_certificate(chain: tuple[bytes, ...]) -> TLSClientCertificate 
 
 
 def _basic_parameters(wire: WireRequest) -> str | None:
-    scheme, _, parameters = wire.headers.get("Authorization", "").strip().partition(" ")
+    given = wire.headers.get("Authorization")
+    if given is None:
+        return None
+    scheme, _, parameters = given.strip().partition(" ")
     return parameters.strip() if scheme.lower() == _BASIC else None
+
+
+def _printable(text: str) -> str:
+    """Make a name from the wire fit for a record: short, and without control characters."""
+    text = text[:NAME_CHARACTERS]
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _certificate(der: bytes) -> x509.Certificate | None:

@@ -1,6 +1,7 @@
 """Writing EST: certificates into answers."""
 
 import binascii
+import struct
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -17,6 +18,7 @@ CACHE_CONTROL = ("Cache-Control", "public, max-age=300")
 LINE = 64
 # Ignored by RFC 8951 §3, and needed by Bouncy Castle 1.72.
 _TRANSFER_ENCODING = ("Content-Transfer-Encoding", "base64")
+_ENCODED = (_TRANSFER_ENCODING,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ def encode_certificate(certificate: bytes, layout: AnswerLayout) -> WireResponse
         status=200,
         media_type=CERTIFICATE,
         body=encode_base64(certs_only.encode((certificate,)), layout),
-        headers=(_TRANSFER_ENCODING,),
+        headers=_ENCODED,
     )
 
 
@@ -63,8 +65,9 @@ def encode_no_attributes() -> WireResponse:
 
 def encode_base64(der: bytes, layout: AnswerLayout) -> bytes:
     """Lay base64 out in lines or in one, with a newline at the end in either case."""
-    encoded = binascii.b2a_base64(der, newline=False)
     if not layout.in_lines:
-        return encoded + b"\n"
-    lines = [encoded[start : start + LINE] for start in range(0, len(encoded), LINE)]
-    return b"\n".join([*lines, b""])
+        return binascii.b2a_base64(der)
+    encoded = binascii.b2a_base64(der, newline=False)
+    lines, rest = divmod(len(encoded), LINE)
+    last = (encoded[-rest:], b"") if rest else (b"",)
+    return b"\n".join((*struct.unpack_from(f"{LINE}s" * lines, encoded), *last))

@@ -1,5 +1,6 @@
 """EST at its seam: `WireRequest` to `Exchange`, `EnrollmentResult` to `WireResponse`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -25,7 +26,13 @@ _OPERATIONS = {
     ESTOperation.SIMPLE_ENROLL: Operation.INITIAL,
     ESTOperation.SIMPLE_REENROLL: Operation.RENEWAL,
 }
-_NAME_CHARACTERS = 64
+# By whether HTTP authentication was shown, and whether a certificate was.
+_SHOWN: Mapping[tuple[bool, bool], tuple[str, ...]] = {
+    (False, False): (),
+    (False, True): (CLIENT_CERTIFICATE,),
+    (True, False): (HTTP_BASIC,),
+    (True, True): (HTTP_BASIC, CLIENT_CERTIFICATE),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +71,16 @@ class ESTHandler:
                 return encode.encode_no_attributes()
             return self._answer_ca_certificates(wire, address.label)
         decode.check_media_type(wire)
+        authorization_shown = decode.shows_authorization(wire)
         return ESTExchange(
             request=EnrollmentRequest(
-                origin=self.origin(wire),
+                origin=_origin(wire, authorization_shown=authorization_shown),
                 operation=operation,
                 certificate_request=pkcs10.decode(decode.decode_body(wire.body), self.limits),
                 credentials=_credentials(wire),
             ),
             layout=decode.decode_layout(wire),
-            authorization_shown=decode.shows_authorization(wire),
+            authorization_shown=authorization_shown,
         )
 
     def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:
@@ -83,25 +91,15 @@ class ESTHandler:
 
     def origin(self, wire: WireRequest) -> RequestOrigin:
         """Say of any message, understood or not, where it came from and what it was for."""
-        segments = decode.path_segments(wire.path)
-        return RequestOrigin(
-            correlation_id=wire.correlation_id,
-            protocol=ProtocolName.EST,
-            operation=_printable(segments[-1]) if segments else "",
-            profile=_printable("/".join(segments[:-1])) or None,
-            peer_address=wire.peer_address,
-            received_at=wire.received_at,
-            client_certificate_sha256=(
-                sha256(wire.peer_chain[0]).hexdigest() if wire.peer_chain else None
-            ),
-            credentials_shown=_credentials_shown(wire),
-        )
+        return _origin(wire, authorization_shown=decode.shows_authorization(wire))
 
     def _address(self, wire: WireRequest) -> ESTAddress:
         """Find what is asked for, and that it may be asked for so. Raises ProtocolViolation."""
         address = decode.decode_address(wire)
         if address.label is not None and not self.labels.exists(address.label):
-            raise failures.unknown_profile(wire.correlation_id, address.label[:_NAME_CHARACTERS])
+            raise failures.unknown_profile(
+                wire.correlation_id, address.label[: decode.NAME_CHARACTERS]
+            )
         if wire.method not in address.operation.methods:
             raise failures.method_not_allowed(wire.correlation_id, address.operation.methods)
         if wire.fault is not None:
@@ -120,26 +118,31 @@ class ESTHandler:
         return answer.response
 
 
+def _origin(wire: WireRequest, *, authorization_shown: bool) -> RequestOrigin:
+    path = decode.read_path(wire.path)
+    return RequestOrigin(
+        correlation_id=wire.correlation_id,
+        protocol=ProtocolName.EST,
+        operation=path.operation,
+        profile=path.profile,
+        peer_address=wire.peer_address,
+        received_at=wire.received_at,
+        client_certificate_sha256=(
+            sha256(wire.peer_chain[0]).hexdigest() if wire.peer_chain else None
+        ),
+        credentials_shown=_SHOWN[authorization_shown, bool(wire.peer_chain)],
+    )
+
+
 def _credentials(wire: WireRequest) -> tuple[Credential, ...]:
     """Give all that was shown. A certificate that cannot be read matters only if alone."""
     basic = decode.decode_basic(wire)
+    if not wire.peer_chain:
+        return () if basic is None else (basic,)
     try:
         certificate = decode.decode_client_certificate(wire.peer_chain)
     except EnrollmentError:
         if basic is None:
             raise
-        certificate = None
-    return tuple(each for each in (basic, certificate) if each is not None)
-
-
-def _credentials_shown(wire: WireRequest) -> tuple[str, ...]:
-    basic = (HTTP_BASIC,) if decode.shows_authorization(wire) else ()
-    return (*basic, CLIENT_CERTIFICATE) if wire.peer_chain else basic
-
-
-def _printable(text: str) -> str:
-    """Make a name from the wire fit for a record: short, and without control characters."""
-    return "".join(
-        each if each.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for each in text[:_NAME_CHARACTERS]
-    )
+        return (basic,)
+    return (certificate,) if basic is None else (basic, certificate)

@@ -55,3 +55,7 @@ class AnswerLayout:
     """
 
     in_lines: bool
+
+
+IN_LINES = AnswerLayout(in_lines=True)
+IN_ONE_PIECE = AnswerLayout(in_lines=False)
