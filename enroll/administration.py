@@ -11,6 +11,7 @@ from enroll.policy.profiles import (
 )
 from enroll.ports import Clock, Registry, UnitOfWork
 from enroll.profiles import CertificateProfile, DeviceGroup, EnrollmentProfile
+from enroll.retry import decided_anew
 
 
 class Administration:
@@ -23,6 +24,7 @@ class Administration:
         self._registry = registry
         self._clock = clock
 
+    @decided_anew
     async def put_group(self, group: DeviceGroup, *, new: bool, actor: str) -> DeviceGroup:
         async with self._registry.unit_of_work() as uow:
             policy = await uow.policy.snapshot()
@@ -36,6 +38,7 @@ class Administration:
             await uow.commit()
         return group
 
+    @decided_anew
     async def put_enrollment_profile(
         self, profile: EnrollmentProfile, *, new: bool, actor: str
     ) -> EnrollmentProfile:
@@ -50,6 +53,7 @@ class Administration:
             await uow.commit()
         return profile
 
+    @decided_anew
     async def put_certificate_profile(
         self, profile: CertificateProfile, *, new: bool, actor: str
     ) -> CertificateProfile:

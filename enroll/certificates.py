@@ -98,8 +98,8 @@ class CertificateRecord:
 
     @property
     def is_live(self) -> bool:
-        """Whether it fills its slot, or waits to."""
-        return self.status in {
+        """Whether it fills its slot, or waits to; one on hold does what it did before."""
+        return self.superseded_at is None and self.status in {
             CertificateStatus.ACTIVE,
             CertificateStatus.PENDING_CONFIRM,
             CertificateStatus.ON_HOLD,

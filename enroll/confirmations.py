@@ -1,17 +1,19 @@
 """Use case: what time settles. Replacements are confirmed, and superseded certificates retired."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from enroll.certificates import CertificateRecord, RevocationReason
-from enroll.device import TRANSITIONS
-from enroll.events import EnrollmentEvent, EventName
-from enroll.failures import AlreadyTaken, ConcurrentChange
-from enroll.policy.slots import Change, confirm, revoked, standing
+from enroll.failures import ConcurrentChange
+from enroll.policy.chronicle import Chronicle
+from enroll.policy.slots import Change, confirm, live_after, moved, revoked, standing, superseded
 from enroll.ports import Clock, Registry, UnitOfWork
 from enroll.profiles import PolicySnapshot
 
 ACTOR = "system"
+CONFIRM_TIMEOUT = timedelta(hours=24)
+"""How long a replacement waits whose profile is no longer there to say."""
 
 
 class Confirmations:
@@ -23,82 +25,88 @@ class Confirmations:
 
     async def settle(self) -> int:
         """Settle all that is due and tell how many that was. Raises RegistryUnavailable."""
+        now = self._clock.now()
         async with self._registry.unit_of_work() as uow:
             policy = await uow.policy.snapshot()
-            waiting = await uow.certificates.pending_since(self._clock.now())
-            retiring = await self._to_retire(uow, policy)
+            waiting = await uow.certificates.pending_since(now)
+            retiring = await _to_retire(uow, policy, now)
         settled = 0
         for record in waiting:
-            profile = policy.enrollment_profiles.get(record.profile)
-            timeout = profile.confirm_timeout if profile else timedelta(hours=24)
-            if self._clock.now() - record.issued_at >= timeout:
-                settled += await self._confirm(record, policy)
+            if now - record.issued_at >= _timeout(record, policy):
+                settled += await self._confirm(record)
         for record in retiring:
             settled += await self._retire(record)
         return settled
 
-    async def _to_retire(self, uow: UnitOfWork, policy: PolicySnapshot) -> list[CertificateRecord]:
-        found: list[CertificateRecord] = []
-        for profile in policy.enrollment_profiles.values():
-            if profile.revoke_superseded_after is not None:
-                before = self._clock.now() - profile.revoke_superseded_after
-                found.extend(await uow.certificates.superseded_before(profile.slug, before))
-        return found
-
-    async def _confirm(self, record: CertificateRecord, policy: PolicySnapshot) -> bool:
+    async def _confirm(self, record: CertificateRecord) -> bool:
+        """Confirm a replacement that nobody has used: its device may have it, and be silent."""
         now = self._clock.now()
+        chronicle = Chronicle(actor=ACTOR, at=now)
         try:
             async with self._registry.unit_of_work() as uow:
-                if record.device_id is None:
-                    return False
-                device = await uow.devices.by_id(record.device_id)
-                live = await uow.certificates.live_of(record.device_id)
+                device = await uow.devices.by_id(record.device_id or "")
                 if device is None:
                     return False
-                profile = policy.enrollment_profiles.get(record.profile)
-                changes = confirm(record, live, profile, now)
-                after = {change.was.fingerprint: change.now for change in changes}
-                standing_now = [after.get(each.fingerprint, each) for each in live]
-                cause = standing(device, policy.groups[device.group_id], standing_now, now)
-                if cause is not None:
-                    device = replace(device, state=TRANSITIONS[device.state, cause])
+                policy = await uow.policy.snapshot()
+                live = await uow.certificates.live_of(device.device_id)
+                changes = _changes(record, live, policy, now)
+                for change in changes:
+                    _stage(uow, change, chronicle)
+                group = policy.groups[device.group_id]
+                promotion = standing(device, group, live_after(live, changes), now)
+                if promotion is not None:
+                    move = moved(device, promotion, now)
+                    device = move.after
+                    for event in chronicle.moved(move, profile=record.profile):
+                        uow.events.append(event)
                 uow.devices.save(replace(device, updated_at=now))
-                self._save(uow, changes)
+                uow.policy.expect(policy.version)
                 await uow.commit()
-        except (ConcurrentChange, AlreadyTaken):
+        except ConcurrentChange:
             return False  # Someone else settled it meanwhile; the next run will see.
         return True
 
     async def _retire(self, record: CertificateRecord) -> bool:
-        change = Change(
-            was=record, now=revoked(record, RevocationReason.SUPERSEDED, self._clock.now())
-        )
+        """Revoke a superseded certificate whose time of grace is over."""
+        now = self._clock.now()
+        change = Change(was=record, now=revoked(record, RevocationReason.SUPERSEDED, now))
         try:
             async with self._registry.unit_of_work() as uow:
-                self._save(uow, (change,))
+                _stage(uow, change, Chronicle(actor=ACTOR, at=now))
                 await uow.commit()
         except ConcurrentChange:
             return False
         return True
 
-    def _save(self, uow: UnitOfWork, changes: tuple[Change, ...]) -> None:
-        for change in changes:
-            uow.certificates.save(change.now, was=change.was)
-            if change.now.revoked_at is not None:
-                name = EventName.CERTIFICATE_REVOKED
-            elif change.now.superseded_at is not None:
-                name = EventName.CERTIFICATE_SUPERSEDED
-            else:
-                name = EventName.CERTIFICATE_CONFIRMED
-            uow.events.append(
-                EnrollmentEvent(
-                    name=name,
-                    occurred_at=self._clock.now(),
-                    actor=ACTOR,
-                    device_id=change.now.device_id,
-                    facts={
-                        "serial_number": change.now.serial_number,
-                        "profile": change.now.profile,
-                    },
-                )
-            )
+
+def _timeout(record: CertificateRecord, policy: PolicySnapshot) -> timedelta:
+    profile = policy.enrollment_profiles.get(record.profile)
+    return profile.confirm_timeout if profile is not None else CONFIRM_TIMEOUT
+
+
+def _changes(
+    record: CertificateRecord,
+    live: Sequence[CertificateRecord],
+    policy: PolicySnapshot,
+    now: datetime,
+) -> tuple[Change, ...]:
+    """Let the replacement take its slot, unless it expired before anybody could use it."""
+    if now > record.not_valid_after:
+        return (Change(was=record, now=superseded(record, now)),)
+    return confirm(record, live, policy.enrollment_profiles.get(record.profile), now)
+
+
+async def _to_retire(
+    uow: UnitOfWork, policy: PolicySnapshot, now: datetime
+) -> list[CertificateRecord]:
+    found: list[CertificateRecord] = []
+    for profile in policy.enrollment_profiles.values():
+        if profile.revoke_superseded_after is not None:
+            before = now - profile.revoke_superseded_after
+            found.extend(await uow.certificates.superseded_before(profile.slug, before))
+    return found
+
+
+def _stage(uow: UnitOfWork, change: Change, chronicle: Chronicle) -> None:
+    uow.certificates.save(change.now, was=change.was)
+    uow.events.append(chronicle.changed(change))

@@ -1,17 +1,28 @@
 """Use cases: disable, enable and reset a device, and revoke one certificate."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
 from enroll.device import TRANSITIONS, Cause, Device, DeviceStatus
-from enroll.events import EnrollmentEvent, EventName
+from enroll.events import EventName
 from enroll.failures import NotFound, Refused
-from enroll.policy.slots import held, is_degraded, released, revoked
+from enroll.policy.chronicle import Chronicle
+from enroll.policy.slots import (
+    Change,
+    Move,
+    held,
+    is_degraded,
+    live_after,
+    moved,
+    released,
+    revoked,
+)
 from enroll.ports import Clock, Registry, UnitOfWork
 from enroll.profiles import OnDisable
 from enroll.registration import MadeCode, Registration
+from enroll.retry import decided_anew
 
 
 class Lifecycle:
@@ -22,106 +33,114 @@ class Lifecycle:
         self._registration = registration
         self._clock = clock
 
+    @decided_anew
     async def disable(self, device_id: str, reason: str, *, actor: str) -> Device:
         """Stop the device until a person enables it again (T-15).
 
-        Its certificates are held, revoked or left, as its group says.
+        Its certificates are held, revoked or left, as its group says. One that is Provisioned and
+        loses what it needs by that is so no longer (T-24).
         """
-        if not reason.strip():
-            raise Refused("say why: a reason is kept with every disabled device")
+        why = _checked(reason)
         now = self._clock.now()
+        chronicle = Chronicle(actor=actor, at=now)
         async with self._registry.unit_of_work() as uow:
             device = await _device(uow, device_id)
             if device.status is DeviceStatus.DISABLED:
                 raise Refused(f"{device.name} is disabled already")
             group = (await uow.policy.snapshot()).groups[device.group_id]
-            after = replace(
-                _moved(device, Cause.DISABLE, now),
-                status=DeviceStatus.DISABLED,
-                status_reason=reason.strip(),
-            )
-            uow.devices.save(after)
-            uow.events.append(_event(EventName.DEVICE_DISABLED, after, actor, now, reason=reason))
-            for record in _unexpired(await uow.certificates.of_device(device_id), now):
-                if record.status in {CertificateStatus.ON_HOLD, CertificateStatus.REVOKED}:
-                    continue
-                if group.on_disable is OnDisable.HOLD:
-                    _hold(uow, record, after, actor, now)
-                elif group.on_disable is OnDisable.REVOKE:
-                    reason_code = RevocationReason.CESSATION_OF_OPERATION
-                    _revoke(uow, record, reason_code, after, actor, now)
+            move = _moved(device, Cause.DISABLE, now)
+            device = replace(move.after, status=DeviceStatus.DISABLED, status_reason=why)
+            for event in chronicle.moved(move, reason=why):
+                uow.events.append(event)
+            records = await uow.certificates.of_device(device_id)
+            changes = _on_disable(group.on_disable, records, now)
+            _stage(uow, changes, chronicle)
+            device = await _settled(uow, device, changes, chronicle)
+            uow.devices.save(device)
             await uow.commit()
-        return after
+        return device
 
+    @decided_anew
     async def enable(self, device_id: str, reason: str, *, actor: str) -> Device:
         """Let a disabled device take part again (T-16): held certificates are released."""
+        why = _checked(reason)
         now = self._clock.now()
+        chronicle = Chronicle(actor=actor, at=now)
         async with self._registry.unit_of_work() as uow:
             device = await _device(uow, device_id)
             if device.status is DeviceStatus.ENABLED:
                 raise Refused(f"{device.name} is enabled already")
-            after = replace(
-                _moved(device, Cause.ENABLE, now), status=DeviceStatus.ENABLED, status_reason=None
-            )
-            uow.devices.save(after)
-            uow.events.append(_event(EventName.DEVICE_ENABLED, after, actor, now, reason=reason))
-            for record in await uow.certificates.of_device(device_id):
-                if record.status is CertificateStatus.ON_HOLD:
-                    uow.certificates.save(released(record), was=record)
-                    uow.events.append(
-                        _certificate_event(
-                            EventName.CERTIFICATE_RELEASED, record, after, actor, now
-                        )
-                    )
+            move = _moved(device, Cause.ENABLE, now)
+            device = replace(move.after, status=DeviceStatus.ENABLED, status_reason=None)
+            for event in chronicle.moved(move, reason=why):
+                uow.events.append(event)
+            records = await uow.certificates.of_device(device_id)
+            on_hold = (each for each in records if each.status is CertificateStatus.ON_HOLD)
+            _stage(uow, [Change(was=each, now=released(each)) for each in on_hold], chronicle)
+            uow.devices.save(device)
             await uow.commit()
-        return after
+        return device
 
+    @decided_anew
     async def reset(self, device_id: str, reason: str, *, actor: str) -> tuple[Device, MadeCode]:
-        """Begin again (T-23): every certificate revoked, every code dead, one new code."""
+        """Begin again (T-23): every certificate revoked, every code dead, one new code.
+
+        Those that expired are revoked too: their slots must be empty for the device to begin.
+        """
+        why = _checked(reason)
         now = self._clock.now()
+        chronicle = Chronicle(actor=actor, at=now)
         async with self._registry.unit_of_work() as uow:
-            device = await _device(uow, device_id)
-            after = _moved(device, Cause.RESET, now)
-            uow.devices.save(after)
-            uow.events.append(_event(EventName.DEVICE_RESET, after, actor, now, reason=reason))
-            for record in _unexpired(await uow.certificates.of_device(device_id), now):
-                if record.status is not CertificateStatus.REVOKED:
-                    _revoke(uow, record, RevocationReason.SUPERSEDED, after, actor, now)
+            move = _moved(await _device(uow, device_id), Cause.RESET, now)
+            for event in chronicle.moved(move, reason=why):
+                uow.events.append(event)
+            records = await uow.certificates.of_device(device_id)
+            _stage(uow, _each_revoked(records, RevocationReason.SUPERSEDED, now), chronicle)
             for code in await uow.codes.of_device(device_id):
                 if code.is_active(now):
                     uow.codes.revoke(code, now)
                     uow.events.append(
-                        _event(EventName.CODE_REVOKED, after, actor, now, code=code.code_id)
+                        chronicle.event(EventName.CODE_REVOKED, device_id, code=code.code_id)
                     )
             policy = await uow.policy.snapshot()
-            made = self._registration.stage_code(uow, policy, after, actor)
+            made = self._registration.stage_code(uow, policy, move.after, actor)
+            uow.devices.save(move.after)
             await uow.commit()
-        return after, made
+        return move.after, made
 
+    @decided_anew
     async def revoke(
         self, record: CertificateRecord, reason: RevocationReason, *, actor: str
     ) -> CertificateRecord:
         """Revoke one certificate (T-24); a device that needs it is no longer Provisioned.
 
-        A key that was compromised is refused to every device from then on.
+        A key that was compromised is refused to every device from then on. That it was may be
+        learnt late: it is the one reason that a certificate revoked for another may be given.
         """
         if reason is RevocationReason.CERTIFICATE_HOLD:
             raise Refused("certificateHold is not a revocation: disable the device to hold it")
         now = self._clock.now()
+        chronicle = Chronicle(actor=actor, at=now)
         async with self._registry.unit_of_work() as uow:
             current = await uow.certificates.by_fingerprint(record.fingerprint)
             if current is None:
                 raise NotFound(f"there is no certificate {record.serial_number}")
-            if current.status is CertificateStatus.REVOKED:
-                raise Refused(f"certificate {record.serial_number} is revoked already")
-            device = await uow.devices.by_id(current.device_id) if current.device_id else None
-            after = _revoke(uow, current, reason, device, actor, now)
+            change = Change(was=current, now=_revoked(current, reason, now))
+            _stage(uow, [change], chronicle)
             if reason is RevocationReason.KEY_COMPROMISE:
                 uow.keys.condemn(current.spki_sha256, now)
+            device = await uow.devices.by_id(current.device_id) if current.device_id else None
             if device is not None:
-                await _settle(uow, device, after, actor, now)
+                device = await _settled(uow, device, [change], chronicle)
+                uow.devices.save(replace(device, updated_at=now))
             await uow.commit()
-        return after
+        return change.now
+
+
+def _checked(reason: str) -> str:
+    if not reason.strip():
+        raise Refused("say why: the audit log keeps a reason for this")
+    return reason.strip()
 
 
 async def _device(uow: UnitOfWork, device_id: str) -> Device:
@@ -131,89 +150,66 @@ async def _device(uow: UnitOfWork, device_id: str) -> Device:
     return device
 
 
-def _moved(device: Device, cause: Cause, now: datetime) -> Device:
-    state = TRANSITIONS.get((device.state, cause))
-    if state is None:
+def _moved(device: Device, cause: Cause, now: datetime) -> Move:
+    if (device.state, cause) not in TRANSITIONS:
         raise Refused(f"{device.name} is {device.state}: it cannot {cause} now")
-    return replace(device, state=state, updated_at=now)
+    return moved(device, cause, now)
 
 
-async def _settle(
-    uow: UnitOfWork, device: Device, gone: CertificateRecord, actor: str, now: datetime
-) -> None:
-    """Save the device, a step back if what is gone was required of it."""
-    policy = await uow.policy.snapshot()
-    left = [
-        each
-        for each in await uow.certificates.live_of(device.device_id)
-        if each.fingerprint != gone.fingerprint
-    ]
-    after = replace(device, updated_at=now)
-    if is_degraded(device, policy.groups[device.group_id], left):
-        after = _moved(device, Cause.REQUIREMENT_LOST, now)
-        uow.events.append(
-            _event(
-                EventName.DEVICE_DEGRADED,
-                after,
-                actor,
-                now,
-                before=device.state.value,
-                after=after.state.value,
-                lost=gone.profile,
-            )
-        )
-    uow.devices.save(after)
+def _on_disable(
+    what: OnDisable, records: Iterable[CertificateRecord], now: datetime
+) -> list[Change]:
+    """Hold, revoke or leave what is still good."""
+    good = [each for each in records if now <= each.not_valid_after]
+    match what:
+        case OnDisable.HOLD:
+            idle = {CertificateStatus.ON_HOLD, CertificateStatus.REVOKED}
+            return [
+                Change(was=each, now=held(each, now)) for each in good if each.status not in idle
+            ]
+        case OnDisable.REVOKE:
+            return _each_revoked(good, RevocationReason.CESSATION_OF_OPERATION, now)
+        case OnDisable.NONE:
+            return []
 
 
-def _unexpired(records: Iterable[CertificateRecord], now: datetime) -> Iterable[CertificateRecord]:
-    return (each for each in records if now <= each.not_valid_after)
+def _each_revoked(
+    records: Iterable[CertificateRecord], reason: RevocationReason, now: datetime
+) -> list[Change]:
+    left = (each for each in records if each.status is not CertificateStatus.REVOKED)
+    return [Change(was=each, now=revoked(each, reason, now)) for each in left]
 
 
-def _hold(
-    uow: UnitOfWork, record: CertificateRecord, device: Device, actor: str, now: datetime
-) -> None:
-    uow.certificates.save(held(record, now), was=record)
-    uow.events.append(_certificate_event(EventName.CERTIFICATE_HELD, record, device, actor, now))
-
-
-def _revoke(
-    uow: UnitOfWork,
-    record: CertificateRecord,
-    reason: RevocationReason,
-    device: Device | None,
-    actor: str,
-    now: datetime,
+def _revoked(
+    record: CertificateRecord, reason: RevocationReason, now: datetime
 ) -> CertificateRecord:
-    after = revoked(record, reason, now)
-    uow.certificates.save(after, was=record)
-    uow.events.append(
-        _certificate_event(
-            EventName.CERTIFICATE_REVOKED, record, device, actor, now, reason=reason.value
-        )
-    )
-    return after
+    if record.status is not CertificateStatus.REVOKED:
+        return revoked(record, reason, now)
+    known = record.revocation_reason is RevocationReason.KEY_COMPROMISE
+    if known or reason is not RevocationReason.KEY_COMPROMISE:
+        raise Refused(f"certificate {record.serial_number} is revoked already")
+    return replace(record, revocation_reason=reason)
 
 
-def _event(
-    name: EventName, device: Device, actor: str, now: datetime, **facts: object
-) -> EnrollmentEvent:
-    return EnrollmentEvent(
-        name=name, occurred_at=now, actor=actor, device_id=device.device_id, facts=facts
-    )
+async def _settled(
+    uow: UnitOfWork, device: Device, changes: Sequence[Change], chronicle: Chronicle
+) -> Device:
+    """Give the device, a step back (T-24) if what is gone was required of it."""
+    gone = [each.now for each in changes if each.now.status is CertificateStatus.REVOKED]
+    if not gone:
+        return device
+    policy = await uow.policy.snapshot()
+    left = live_after(await uow.certificates.live_of(device.device_id), changes)
+    if not is_degraded(device, policy.groups[device.group_id], left):
+        return device
+    move = moved(device, Cause.REQUIREMENT_LOST, chronicle.at)
+    lost = ", ".join(sorted({each.profile for each in gone}))
+    for event in chronicle.moved(move, lost=lost):
+        uow.events.append(event)
+    return move.after
 
 
-def _certificate_event(
-    name: EventName,
-    record: CertificateRecord,
-    device: Device | None,
-    actor: str,
-    now: datetime,
-    **facts: object,
-) -> EnrollmentEvent:
-    return EnrollmentEvent(
-        name=name,
-        occurred_at=now,
-        actor=actor,
-        device_id=device.device_id if device else None,
-        facts={"serial_number": record.serial_number, "profile": record.profile, **facts},
-    )
+def _stage(uow: UnitOfWork, changes: Iterable[Change], chronicle: Chronicle) -> None:
+    for change in changes:
+        uow.certificates.save(change.now, was=change.was)
+        uow.events.append(chronicle.changed(change))

@@ -12,6 +12,7 @@ from enroll.failures import (
     FailureReason,
     RegistryUnavailable,
 )
+from enroll.policy.chronicle import Chronicle
 from enroll.ports import CertificateAuthority, Clock, CodeVault, Randomness, Registry, UnitOfWork
 from enroll.request import EnrollmentRequest, RequestOrigin
 from enroll.result import EnrollmentResult, Issued, Rejected
@@ -79,14 +80,16 @@ class Pipeline:
         identified = await identify(authenticated, uow, trace)
         decision = await self._authorize(identified, uow, trace)
         if isinstance(decision, Repeated):
+            chain = self._authority.chain(decision.record.issuer)
             uow.attempts.add(self._attempt(trace, Outcome.REPEATED, decision.record.serial_number))
             await uow.commit()
-            chain = self._authority.chain(decision.record.issuer)
             return Issued(record=decision.record, chain=chain, repeated=True)
-        signed = await self._issue(self._plan(decision, trace))
+        planned = await self._plan(decision, uow, trace)
+        signed = await self._issue(planned)
         record = self._record(signed, uow, trace)
         uow.attempts.add(self._attempt(trace, Outcome.ISSUED, record.serial_number))
         await uow.commit()
+        self._plan.issued(record.issued_at)
         return Issued(record=record, chain=signed.issued.chain)
 
     async def _reject(self, error: EnrollmentError, trace: DecisionTrace) -> Rejected:
@@ -154,22 +157,26 @@ class Pipeline:
     def _denial_events(
         self, error: EnrollmentError, trace: DecisionTrace
     ) -> tuple[EnrollmentEvent, ...]:
-        """Write what a proven device was refused into its history; strangers leave none."""
+        """Write what a proven device was refused into its history; strangers leave none.
+
+        A key that is another device's is told in the histories of both (clone case g).
+        """
         if trace.device is None or not (trace.proven or error.finding == "code_reused"):
             return ()
-        return (
-            EnrollmentEvent(
-                name=_DENIALS.get(error.finding, EventName.ENROLLMENT_DENIED),
-                occurred_at=self._clock.now(),
-                actor="system",
-                device_id=trace.device.device_id,
-                correlation_id=trace.origin.correlation_id,
-                facts={
-                    "reason": error.reason.value,
-                    "finding": error.finding,
-                    "peer_address": trace.origin.peer_address,
-                },
-            ),
+        chronicle = Chronicle(
+            actor="system", at=self._clock.now(), correlation_id=trace.origin.correlation_id
+        )
+        concerned = dict.fromkeys((trace.device.device_id, *trace.rivals))
+        return tuple(
+            chronicle.event(
+                _DENIALS.get(error.finding, EventName.ENROLLMENT_DENIED),
+                device_id,
+                reason=error.reason.value,
+                finding=error.finding,
+                peer_address=trace.origin.peer_address,
+                **({"requested_by": trace.device.device_id} if trace.rivals else {}),
+            )
+            for device_id in concerned
         )
 
 

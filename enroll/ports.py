@@ -63,6 +63,10 @@ class CertificateAuthority(Protocol):
         """Give the issuing CA's certificate and those above it, DER, nearest first."""
         ...
 
+    def not_valid_before(self, issuer: str) -> datetime:
+        """Tell when the issuing CA's certificate begins; no leaf is backdated beyond it."""
+        ...
+
     def not_valid_after(self, issuer: str) -> datetime:
         """Tell when the issuing CA's certificate ends; no leaf may outlive it."""
         ...
@@ -133,6 +137,10 @@ class CertificateRepository(Protocol):
         ...
 
     async def list(self) -> Sequence[CertificateRecord]: ...
+
+    async def last_issued_at(self) -> datetime | None:
+        """Tell when the newest certificate was issued, the server's own included."""
+        ...
 
     async def pending_since(self, before: datetime) -> Sequence[CertificateRecord]:
         """Give those that wait for confirmation and were issued before then."""

@@ -20,10 +20,12 @@ from enroll.failures import NotFound, Refused
 from enroll.policy.identities import to_identity
 from enroll.ports import Clock, CodeVault, Randomness, Registry, UnitOfWork
 from enroll.profiles import DeviceGroup, GroupStatus, PolicySnapshot, ProtocolName
+from enroll.retry import decided_anew
 
 CODE_LIFETIME = timedelta(days=7)
 MAXIMUM_NAME_LENGTH = 64
 MAXIMUM_USES = 1_000
+MAXIMUM_LIFETIME = timedelta(days=3_660)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Registration:
         self._clock = clock
         self._randomness = randomness
 
+    @decided_anew
     async def register(
         self, new: NewDevice, *, code: CodeTerms | None, actor: str, tenant: str = "default"
     ) -> tuple[Device, MadeCode | None]:
@@ -124,8 +127,8 @@ class Registration:
         terms: CodeTerms,
         actor: str,
     ) -> MadeCode:
-        if terms.lifetime <= timedelta(0):
-            raise ValueError("a code's lifetime must be more than nothing, such as 7d")
+        if not timedelta(0) < terms.lifetime <= MAXIMUM_LIFETIME:
+            raise ValueError("a code lives for more than nothing and up to ten years, such as 7d")
         if not 1 <= terms.uses <= MAXIMUM_USES:
             raise ValueError(f"a code is good for 1 to {MAXIMUM_USES} uses")
         now = self._clock.now()
@@ -163,8 +166,8 @@ def check_device_name(name: str) -> None:
         raise ValueError("a device name is 1 to 64 characters, without spaces around it")
     if ":" in name:
         raise ValueError("a device name holds no colon: HTTP Basic could not carry it")
-    if any(unicodedata.category(each) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for each in name):
-        raise ValueError("a device name holds no control character")
+    if not name.isprintable():
+        raise ValueError("a device name holds no control character, and no space but the plain one")
     if unicodedata.normalize("NFC", name) != name:
         raise ValueError("a device name is written in Unicode normal form C")
 
@@ -204,5 +207,11 @@ def _event(
         occurred_at=now,
         actor=actor,
         device_id=device.device_id,
-        facts=facts or {"name": device.name, "group": device.group_id, "source": device.source},
+        facts=facts
+        or {
+            "name": device.name,
+            "group": device.group_id,
+            "source": device.source,
+            "after": device.state.value,
+        },
     )

@@ -13,13 +13,14 @@ class DecisionTrace:
     """The checks of one attempt in their order, and what became known on the way.
 
     `device` may be set before the caller is `proven` to be it; `accepted` holds the kinds of
-    credential that the endpoint takes.
+    credential that the endpoint takes, `rivals` the other devices that a refusal concerns.
     """
 
     origin: RequestOrigin
     request: EnrollmentRequest | None = None
     device: Device | None = None
     proven: bool = False
+    rivals: tuple[str, ...] = ()
     accepted: frozenset[CredentialKind] = frozenset()
     checks: list[Check] = field(default_factory=list)
 

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -36,10 +37,14 @@ class IdentityFormatError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a certification request says of its device. Unproven: it can contradict, never prove."""
+    """What a request says of its device. Unproven: it can contradict, never prove.
+
+    `names` may be those of devices, `device_ids` stand in names of the sort that we issue.
+    """
 
     names: frozenset[str]
     identities: frozenset[DeviceIdentity]
+    device_ids: frozenset[str] = frozenset()
 
 
 def to_identity(kind: IdentityKind, value: str) -> DeviceIdentity:
@@ -55,33 +60,56 @@ def to_identity(kind: IdentityKind, value: str) -> DeviceIdentity:
     return DeviceIdentity(kind=kind, value=_NORMAL_FORMS[kind](text))
 
 
-def claims_of(request: CertificateRequest) -> Claims:
-    """Collect every identifier in the request's subject and alternative names.
+def claims_of(request: CertificateRequest, usernames: Iterable[str] = ()) -> Claims:
+    """Collect every identifier in the request's subject and alternative names, and user names.
 
-    A value that cannot be an identifier of its kind claims nothing.
+    A common name, a serial number and a user name may each be the name or the serial number of a
+    device. A value that cannot be an identifier of its kind claims nothing.
     """
-    names: set[str] = set()
+    names = set(usernames)
     found: set[DeviceIdentity] = set()
     for attribute in request.subject:
         kind = _SUBJECT_KINDS.get(attribute.oid)
-        if kind is None or not isinstance(attribute.value, str):
-            continue
-        if kind is IdentityKind.COMMON_NAME:
+        if kind is not None and isinstance(attribute.value, str):
             names.add(unicodedata.normalize("NFC", attribute.value.strip()))
-        _claim(found, kind, attribute.value)
-    for name in request.subject_alternative_names or ():
-        if isinstance(name, x509.UniformResourceIdentifier):
-            _claim(found, IdentityKind.SAN_URI, name.value)
-        elif isinstance(name, x509.DNSName):
-            _claim(found, IdentityKind.SAN_DNS, name.value)
+            _claim(found, kind, attribute.value)
+    for name in names:
+        _claim(found, IdentityKind.SERIAL_NUMBER, name)
+    ids: set[str] = set()
+    for each in request.subject_alternative_names or ():
+        if isinstance(each, x509.UniformResourceIdentifier):
+            _claim(found, IdentityKind.SAN_URI, each.value)
+            ids.update(_device_ids(each.value))
+        elif isinstance(each, x509.DNSName):
+            _claim(found, IdentityKind.SAN_DNS, each.value)
     _claim(found, IdentityKind.SPKI_SHA256, request.spki_sha256)
-    return Claims(names=frozenset(names), identities=frozenset(found))
+    return Claims(names=frozenset(names), identities=frozenset(found), device_ids=frozenset(ids))
 
 
 def foreign_claims(claims: Claims, device: Device) -> Claims:
-    """Leave out what the device itself answers to."""
-    own = frozenset(device.identities)
-    return Claims(names=claims.names - {device.name}, identities=claims.identities - own)
+    """Leave out what the device itself answers to, whoever else does."""
+    own = {each.value for each in device.identities if each.kind is IdentityKind.SERIAL_NUMBER}
+    own.add(device.name)
+    return Claims(
+        names=claims.names - own,
+        identities=frozenset(
+            each
+            for each in claims.identities - frozenset(device.identities)
+            if not (each.kind in _REFERENCE_KINDS and each.value in own)
+        ),
+        device_ids=claims.device_ids - {device.device_id},
+    )
+
+
+def _device_ids(uri: str) -> tuple[str, ...]:
+    """Read the device id in `urn:uuid:…`, as certificates from here carry it."""
+    scheme, _, rest = uri.lower().partition(":uuid:")
+    if scheme != "urn":
+        return ()
+    try:
+        return (str(UUID(rest)),)
+    except ValueError:
+        return ()
 
 
 def _claim(found: set[DeviceIdentity], kind: IdentityKind, value: str) -> None:
@@ -155,3 +183,4 @@ _SUBJECT_KINDS = {
     NameOID.COMMON_NAME: IdentityKind.COMMON_NAME,
     NameOID.SERIAL_NUMBER: IdentityKind.SERIAL_NUMBER,
 }
+_REFERENCE_KINDS = frozenset({IdentityKind.COMMON_NAME, IdentityKind.SERIAL_NUMBER})

@@ -4,8 +4,14 @@ import re
 from datetime import timedelta
 
 from enroll.credentials import CredentialKind
-from enroll.policy.names import ALTERNATIVE_NAME_KINDS, ATTRIBUTE_TYPES, unknown_placeholder
+from enroll.policy.names import (
+    ALTERNATIVE_NAME_KINDS,
+    ATTRIBUTE_TYPES,
+    is_impossible,
+    unknown_placeholder,
+)
 from enroll.profiles import (
+    CertificateClass,
     CertificateProfile,
     DeviceGroup,
     EnrollmentProfile,
@@ -55,10 +61,9 @@ def purpose_oid(name: str) -> str:
 
 def check_enrollment_profile(profile: EnrollmentProfile, policy: PolicySnapshot) -> None:
     """Check one enrollment profile against the policy that it will join. Raises PolicyError."""
-    if not _SLUG.fullmatch(profile.slug):
-        raise PolicyError("slug: expected 1 to 64 of a-z, 0-9, dot, hyphen and underscore")
-    if profile.slug in RESERVED_SLUGS:
-        raise PolicyError(f"slug: {profile.slug!r} is the name of a protocol operation")
+    _check_slug(profile.slug)
+    if profile.certificate_class is CertificateClass.SERVICE:
+        raise PolicyError("certificate_class: expected bootstrap or operational")
     wanted = policy.certificate_profiles.get((profile.tenant_id, profile.certificate_profile))
     if wanted is None:
         raise PolicyError(
@@ -66,18 +71,10 @@ def check_enrollment_profile(profile: EnrollmentProfile, policy: PolicySnapshot)
         )
     if not profile.protocols:
         raise PolicyError("protocols: expected at least one of est, scep, cmp")
-    if not profile.initial_credentials:
-        raise PolicyError("initial_credentials: expected at least one")
-    if (
-        CredentialKind.OWN_CERTIFICATE in profile.initial_credentials
-        and not profile.own_certificates_of
-    ):
-        raise PolicyError("own_certificates_of: name the slots whose certificates are accepted")
-    for slot in profile.own_certificates_of:
-        if slot not in policy.enrollment_profiles:
-            raise PolicyError(f"own_certificates_of: there is no profile {slot!r}")
     if not 0 < profile.renewal_window <= 1:
         raise PolicyError("renewal_window: expected a part of the lifetime, above 0 and up to 1")
+    _check_initial_credentials(profile, policy)
+    _check_durations(profile)
     _check_can_renew(profile, wanted)
 
 
@@ -109,6 +106,35 @@ def check_group(group: DeviceGroup, policy: PolicySnapshot) -> None:
             raise PolicyError(f"required_profiles: there is no profile {slug!r} in this tenant")
 
 
+def _check_slug(slug: str) -> None:
+    if not _SLUG.fullmatch(slug):
+        raise PolicyError("slug: expected 1 to 64 of a-z, 0-9, dot, hyphen and underscore")
+    if slug in RESERVED_SLUGS:
+        raise PolicyError(f"slug: {slug!r} is the name of a protocol operation")
+
+
+def _check_initial_credentials(profile: EnrollmentProfile, policy: PolicySnapshot) -> None:
+    credentials = profile.initial_credentials
+    if not credentials:
+        raise PolicyError("initial_credentials: expected at least one")
+    if CredentialKind.OWN_CERTIFICATE in credentials and not profile.own_certificates_of:
+        raise PolicyError("own_certificates_of: name the slots whose certificates are accepted")
+    for slot in profile.own_certificates_of:
+        other = policy.enrollment_profiles.get(slot)
+        if other is None or other.tenant_id != profile.tenant_id:
+            raise PolicyError(f"own_certificates_of: there is no profile {slot!r} in this tenant")
+
+
+def _check_durations(profile: EnrollmentProfile) -> None:
+    for key, duration in (
+        ("confirm_timeout", profile.confirm_timeout),
+        ("replay_window", profile.replay_window),
+        ("revoke_superseded_after", profile.revoke_superseded_after or timedelta(0)),
+    ):
+        if not timedelta(0) <= duration <= MAXIMUM_VALIDITY:
+            raise PolicyError(f"{key}: expected nothing to thirty years, such as 24h")
+
+
 def _check_can_renew(profile: EnrollmentProfile, wanted: CertificateProfile) -> None:
     renews_by_tls = CredentialKind.OWN_CERTIFICATE in profile.renewal_credentials
     purposes = {purpose_oid(each) for each in wanted.extended_key_usage}
@@ -123,17 +149,17 @@ def _check_names(profile: CertificateProfile) -> None:
     for key, template in profile.subject:
         if key not in ATTRIBUTE_TYPES:
             raise PolicyError(f"subject: {key!r} is none of {', '.join(ATTRIBUTE_TYPES)}")
-        _check_template("subject", template)
+        _check_template("subject", key, template)
     for kind, template in profile.subject_alternative_names:
         if kind not in ALTERNATIVE_NAME_KINDS:
             known = ", ".join(ALTERNATIVE_NAME_KINDS)
             raise PolicyError(f"subject_alternative_names: {kind!r} is none of {known}")
-        _check_template("subject_alternative_names", template)
+        _check_template("subject_alternative_names", kind, template)
     if not profile.subject and not profile.subject_alternative_names:
         raise PolicyError("subject: a certificate without any name is good for nothing")
 
 
-def _check_template(key: str, template: str) -> None:
+def _check_template(key: str, kind: str, template: str) -> None:
     if not template:
         raise PolicyError(f"{key}: an empty template")
     unknown = unknown_placeholder(template)
@@ -141,3 +167,5 @@ def _check_template(key: str, template: str) -> None:
         raise PolicyError(
             f"{key}: {unknown!r} is none of {{name}}, {{serial}}, {{id}}, {{attribute.X}}"
         )
+    if is_impossible(kind, template):
+        raise PolicyError(f"{key}: {template!r} can never be a {kind}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
-from enroll.device import Cause, Device, DeviceState
+from enroll.device import TRANSITIONS, Cause, Device, DeviceState
 from enroll.profiles import CertificateClass, DeviceGroup, EnrollmentProfile
 
 
@@ -18,6 +18,30 @@ class Change:
 
     was: CertificateRecord
     now: CertificateRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One device before and after a transition."""
+
+    before: Device
+    cause: Cause
+    after: Device
+
+
+def moved(device: Device, cause: Cause, now: datetime) -> Move:
+    """Move a device as the table of transitions says. KeyError where it says nothing."""
+    state = TRANSITIONS[device.state, cause]
+    return Move(before=device, cause=cause, after=replace(device, state=state, updated_at=now))
+
+
+def live_after(
+    live: Iterable[CertificateRecord], changes: Iterable[Change]
+) -> tuple[CertificateRecord, ...]:
+    """Give what is live once the changes are made."""
+    after = {change.was.fingerprint: change.now for change in changes}
+    current = (after.get(each.fingerprint, each) for each in live)
+    return tuple(each for each in current if each.is_live)
 
 
 def active_in(live: Iterable[CertificateRecord], slot: str) -> CertificateRecord | None:
@@ -107,11 +131,11 @@ def first_issue(certificate_class: CertificateClass) -> Cause:
 def standing(
     device: Device, group: DeviceGroup, live: Iterable[CertificateRecord], now: datetime
 ) -> Cause | None:
-    """Judge by the required slots whether the device moves up (T-09) or back (T-24)."""
+    """Judge whether every required slot holds an active, confirmed certificate (T-09)."""
     filled = {
         each.profile
         for each in live
-        if each.confirmed_at is not None and each.is_live and now < each.not_valid_after
+        if each.status is CertificateStatus.ACTIVE and now <= each.not_valid_after
     }
     complete = bool(group.required_profiles) and filled.issuperset(group.required_profiles)
     if device.state is DeviceState.REGISTERED and complete:
@@ -120,7 +144,10 @@ def standing(
 
 
 def is_degraded(device: Device, group: DeviceGroup, live: Iterable[CertificateRecord]) -> bool:
-    """Tell whether a Provisioned device has lost a required certificate to revocation (T-24)."""
+    """Tell whether a Provisioned device has lost a required certificate to revocation (T-24).
+
+    One that is on hold, or has expired (T-26), is not lost.
+    """
     filled = {each.profile for each in live if each.confirmed_at is not None and each.is_live}
     return device.state is DeviceState.PROVISIONED and not filled.issuperset(
         group.required_profiles

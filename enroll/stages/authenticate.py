@@ -66,6 +66,7 @@ class Authenticate:
             record = await self._own(certificate, uow, trace)
             if by_certificate:
                 return self._by_certificate(step, record, trace)
+            trace.proven = trace.device is not None
             trace.failed("credential", f"a {record.profile} certificate is not accepted here")
             raise NotAuthorized(
                 f"profile {step.profile.slug!r} does not take a certificate for this operation",
@@ -94,7 +95,7 @@ class Authenticate:
         code = matching[0]
         usable = code.is_active(now)
         if not usable:
-            _check_spent(code, trace)
+            await self._check_repetition(step, code, uow, trace)
         trace.passed("one-time code", code.code_id if usable else "spent; good for a repetition")
         return Authenticated(
             addressed=step,
@@ -107,6 +108,25 @@ class Authenticate:
             ),
             repeat_only=not usable,
         )
+
+    async def _check_repetition(
+        self, step: Addressed, code: OneTimeCode, uow: UnitOfWork, trace: DecisionTrace
+    ) -> None:
+        """Let a code that is no longer good prove the very request that used it (T-13).
+
+        With any other key, or too late, it proves nothing. Raises NotAuthenticated.
+        """
+        finding = _why_spent(code)
+        if finding != "code_revoked" and code.uses > 0:
+            spki = step.request.certificate_request.spki_sha256
+            answered = await uow.transactions.find(
+                code.device_id, step.profile.slug, spki, code.code_id
+            )
+            window = step.profile.replay_window
+            if answered is not None and self._clock.now() - answered.created_at <= window:
+                return
+        trace.failed("one-time code", finding)
+        raise NotAuthenticated("the code is no longer good", finding=finding)
 
     async def _own(
         self, credential: TLSClientCertificate, uow: UnitOfWork, trace: DecisionTrace
@@ -166,13 +186,10 @@ def _shown(step: Addressed) -> tuple[HTTPBasic | None, TLSClientCertificate | No
     return basic, certificate
 
 
-def _check_spent(code: OneTimeCode, trace: DecisionTrace) -> None:
-    """Let a used code through to where its repetition is recognized; no other dead code."""
-    if code.revoked_at is None and code.uses >= code.max_uses:
-        return
-    finding = "code_revoked" if code.revoked_at is not None else "code_expired"
-    trace.failed("one-time code", finding)
-    raise NotAuthenticated("the code is no longer good", finding=finding)
+def _why_spent(code: OneTimeCode) -> str:
+    if code.revoked_at is not None:
+        return "code_revoked"
+    return "code_reused" if code.uses >= code.max_uses else "code_expired"
 
 
 def _check_client_purpose(leaf: x509.Certificate) -> None:

@@ -1,7 +1,6 @@
 """This device may have a certificate of this profile now, or has had this very one already."""
 
 from enroll.certificates import CertificateRecord, CertificateStatus
-from enroll.credentials import CredentialKind, OneTimeCode
 from enroll.device import TRANSITIONS, Cause, DeviceStatus
 from enroll.failures import (
     EnrollmentError,
@@ -57,22 +56,16 @@ class Authorize:
             (profile.tenant_id, profile.certificate_profile)
         ]
         _check_enabled(step)
-        if addressed.request.operation is Operation.RENEWAL and step.authenticated.presented:
-            check_unchanged_names(
-                step.authenticated.presented.certificate,
-                request.subject,
-                request.subject_alternative_names,
-            )
-            _check_wanted_names(step, template)
+        _check_names(step, template)
         repeated = await self._repeated(step, uow, trace)
         if repeated is not None:
             return repeated
         if step.authenticated.repeat_only:
             raise NotAuthenticated(
-                "the code was used, by a request with another key", finding="code_reused"
+                "the code was used, and what it got is no longer good", finding="code_reused"
             )
         check_public_key(request.public_key, template.key_algorithms)
-        await _check_key_owner(step, uow)
+        await _check_key_owner(step, uow, trace)
         cause = self._cause(step)
         if (step.device.state, cause) not in TRANSITIONS:
             raise NotAuthorized(
@@ -104,7 +97,8 @@ class Authorize:
         if self._clock.now() - transaction.created_at > profile.replay_window:
             return None
         for record in step.live:
-            if record.fingerprint == transaction.fingerprint:
+            on_hold = record.status is CertificateStatus.ON_HOLD
+            if record.fingerprint == transaction.fingerprint and not on_hold:
                 trace.passed("repetition", record.serial_number)
                 return Repeated(identified=step, record=record)
         return None
@@ -119,7 +113,7 @@ class Authorize:
         presented = step.authenticated.presented
         if presented is not None:
             check_renewable_by(presented, profile)
-        current = presented or active_in(step.live, profile.slug)
+        current = _renewed(step)
         if current is None:
             raise NotAuthorized("there is no certificate to renew", finding="nothing_to_renew")
         check_window(current, profile, self._clock.now())
@@ -136,12 +130,17 @@ class Authorize:
                     finding="credential_not_sufficient",
                 )
             check_not_superseded(presented)
-        current = active_in(step.live, profile.slug)
-        if current is None:
+        if active_in(step.live, profile.slug) is None:
             return first_issue(profile.certificate_class)
-        _check_re_enrollment(step, current)
+        _check_re_enrollment(step)
         _check_rekey(step)
         return Cause.RE_ENROLL
+
+
+def _renewed(step: Identified) -> CertificateRecord | None:
+    """Give the certificate to renew: the one presented, or else the one that fills the slot."""
+    slot = step.authenticated.addressed.profile.slug
+    return step.authenticated.presented or active_in(step.live, slot)
 
 
 def _check_enabled(step: Identified) -> None:
@@ -156,9 +155,19 @@ def _check_enabled(step: Identified) -> None:
         )
 
 
-def _check_wanted_names(step: Identified, template: CertificateProfile) -> None:
-    """Permit ChangeSubjectName (RFC 6402 §2.8) only towards the names that the registry gives."""
-    request = step.authenticated.addressed.request.certificate_request
+def _check_names(step: Identified, template: CertificateProfile) -> None:
+    """Demand the names of the certificate being renewed (RFC 7030 §4.2.2).
+
+    Permit ChangeSubjectName (RFC 6402 §2.8) only towards the names that the registry gives.
+    """
+    addressed = step.authenticated.addressed
+    request = addressed.request.certificate_request
+    if addressed.request.operation is Operation.RENEWAL:
+        renewed = _renewed(step)
+        if renewed is not None:
+            check_unchanged_names(
+                renewed.certificate, request.subject, request.subject_alternative_names
+            )
     subject = request.change_subject_name
     if subject is not None and not same_name(subject, subject_for(step.device, template)):
         raise NotAuthorized(
@@ -177,7 +186,7 @@ def _check_wanted_names(step: Identified, template: CertificateProfile) -> None:
         )
 
 
-async def _check_key_owner(step: Identified, uow: UnitOfWork) -> None:
+async def _check_key_owner(step: Identified, uow: UnitOfWork, trace: DecisionTrace) -> None:
     """One public key belongs to one device, for ever after a compromise (C5)."""
     spki = step.authenticated.addressed.request.certificate_request.spki_sha256
     key = await uow.keys.find(spki)
@@ -187,7 +196,8 @@ async def _check_key_owner(step: Identified, uow: UnitOfWork) -> None:
         raise NotAuthorized(
             "the key is known to be compromised", finding="key_compromised", field="publicKey"
         )
-    if key.device_id != step.device.device_id:
+    if key.device_id is not None and key.device_id != step.device.device_id:
+        trace.rivals = (key.device_id,)
         raise NotAuthorized(
             f"the key belongs to device {key.device_id}", finding="key_reuse", field="publicKey"
         )
@@ -195,26 +205,26 @@ async def _check_key_owner(step: Identified, uow: UnitOfWork) -> None:
 
 def _check_rekey(step: Identified) -> None:
     addressed = step.authenticated.addressed
-    slot = addressed.profile.slug
-    filled_by: tuple[CertificateRecord, ...] = tuple(
-        each for each in step.live if each.profile == slot
-    )
-    check_rekey(addressed.request.certificate_request.spki_sha256, filled_by, addressed.profile)
+    spki = addressed.request.certificate_request.spki_sha256
+    check_rekey(spki, _in_slot(step), addressed.profile)
 
 
-def _check_re_enrollment(step: Identified, current: CertificateRecord) -> None:
-    """Judge T-12: another first certificate for a slot that is filled."""
-    authentication = step.authenticated.authentication
+def _check_re_enrollment(step: Identified) -> None:
+    """Judge T-12: another first certificate for a slot that is filled.
+
+    A code approves it if it was made after the newest certificate of the slot was issued.
+    """
+    code = step.authenticated.authentication.code
+    fresh = code is None or all(code.created_at > each.issued_at for each in _in_slot(step))
     policy = step.authenticated.addressed.profile.re_enrollment
-    code: OneTimeCode | None = authentication.code
-    fresh = (
-        authentication.kind is CredentialKind.OWN_CERTIFICATE
-        or code is None
-        or code.created_at > current.issued_at
-    )
     if policy is ReEnrollment.ALLOW or (policy is ReEnrollment.FRESH_CODE and fresh):
         return
     raise NotAuthorized(
         "the slot holds a certificate; make a new code for the device, or reset it",
         finding="re_enrollment_refused",
     )
+
+
+def _in_slot(step: Identified) -> tuple[CertificateRecord, ...]:
+    slot = step.authenticated.addressed.profile.slug
+    return tuple(each for each in step.live if each.profile == slot)

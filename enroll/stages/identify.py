@@ -2,7 +2,7 @@
 
 from cryptography.hazmat.primitives import hashes
 
-from enroll.credentials import TLSClientCertificate
+from enroll.credentials import HTTPBasic, TLSClientCertificate
 from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
 from enroll.policy.identities import claims_of, foreign_claims
@@ -38,19 +38,21 @@ async def identify(step: Authenticated, uow: UnitOfWork, trace: DecisionTrace) -
         authenticated=step,
         device=device,
         group=addressed.policy.groups[device.group_id],
-        live=tuple(live),
+        live=tuple(each for each in live if each.is_live),
     )
 
 
 async def _check_no_conflict(
     step: Authenticated, device: Device, uow: UnitOfWork, trace: DecisionTrace
 ) -> None:
-    """Refuse if a name in the request, or another certificate shown, is another device's."""
+    """Refuse if anything in the request, or another credential shown, is another device's."""
     request = step.addressed.request
-    foreign = foreign_claims(claims_of(request.certificate_request), device)
+    users = [each.username for each in request.credentials if isinstance(each, HTTPBasic)]
+    foreign = foreign_claims(claims_of(request.certificate_request, users), device)
     others = await uow.devices.named_by(device.tenant_id, foreign.names, foreign.identities)
+    ids = [each for each in foreign.device_ids if await uow.devices.by_id(each) is not None]
     shown = await _shown_certificate_owner(step, uow)
-    conflicting = (others | shown) - {device.device_id}
+    conflicting = (others | shown | set(ids)) - {device.device_id}
     if conflicting:
         trace.failed("identity", f"points at {', '.join(sorted(conflicting))} too")
         raise NotAuthorized(

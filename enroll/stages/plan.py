@@ -1,13 +1,16 @@
 """The certificate profile and the registry turn a permitted request into an order."""
 
+from datetime import datetime
+
 from cryptography import x509
 
 from enroll.certificates import IssuanceOrder, new_serial_number
 from enroll.failures import AuthorityUnavailable
+from enroll.policy.clock import check_clock
 from enroll.policy.keys import algorithm_of, fitting_key_usage
 from enroll.policy.names import alternative_names_for, subject_for
 from enroll.policy.profiles import purpose_oid
-from enroll.ports import CertificateAuthority, Clock, Randomness
+from enroll.ports import CertificateAuthority, Clock, Randomness, UnitOfWork
 from enroll.profiles import CertificateProfile, KeyUsageBit
 from enroll.request import CertificateRequest
 from enroll.steps import Authorized, Planned
@@ -23,24 +26,23 @@ class Plan:
         self._authority = authority
         self._clock = clock
         self._randomness = randomness
+        self._last_issued_at: datetime | None = None
 
-    def __call__(self, step: Authorized, trace: DecisionTrace) -> Planned:
+    async def __call__(self, step: Authorized, uow: UnitOfWork, trace: DecisionTrace) -> Planned:
         """Write the order, or raise PolicyViolation or AuthorityUnavailable."""
         device = step.identified.device
         addressed = step.identified.authenticated.addressed
         request = addressed.request.certificate_request
         profile = step.certificate_profile
-        now = self._clock.now().replace(microsecond=0)
-        ends = min(
-            now + profile.validity, self._authority.not_valid_after(addressed.profile.issuer)
-        )
+        now = await self._time(uow, trace)
+        issuer = addressed.profile.issuer
+        begins = max(now - profile.backdate, self._authority.not_valid_before(issuer))
+        ends = min(now + profile.validity, self._authority.not_valid_after(issuer))
         if ends <= now:
-            raise AuthorityUnavailable(
-                f"issuer {addressed.profile.issuer!r} has expired; renew it", retry_after=60
-            )
+            raise AuthorityUnavailable(f"issuer {issuer!r} has expired; renew it", retry_after=60)
         order = IssuanceOrder(
             serial_number=new_serial_number(self._randomness.octets(20)),
-            issuer=addressed.profile.issuer,
+            issuer=issuer,
             subject=subject_for(device, profile),
             subject_alternative_names=alternative_names_for(device, profile),
             public_key=request.public_key,
@@ -48,11 +50,33 @@ class Plan:
             extended_key_usage=tuple(
                 x509.ObjectIdentifier(purpose_oid(each)) for each in profile.extended_key_usage
             ),
-            not_valid_before=now - profile.backdate,
+            not_valid_before=begins,
             not_valid_after=ends,
         )
         trace.passed("plan", f"{profile.name} version {profile.version}")
         return Planned(authorized=step, order=order)
+
+    def issued(self, at: datetime) -> None:
+        """Take note that a certificate was issued: time has come at least this far."""
+        if self._last_issued_at is None or at > self._last_issued_at:
+            self._last_issued_at = at
+
+    async def _time(self, uow: UnitOfWork, trace: DecisionTrace) -> datetime:
+        """Tell the time in whole seconds, if the clock can be believed.
+
+        What the registry knows is asked once; this process's own certificates tell the rest.
+        """
+        if self._last_issued_at is None:
+            known = await uow.certificates.last_issued_at()
+            if known is not None:
+                self.issued(known)
+        now = self._clock.now()
+        try:
+            check_clock(now, self._last_issued_at)
+        except AuthorityUnavailable as error:
+            trace.failed("clock", error.detail)
+            raise
+        return now.replace(microsecond=0)
 
 
 def key_usage_for(

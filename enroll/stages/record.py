@@ -1,28 +1,28 @@
 """Store the certificate, move the device and write the events: one transaction."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
 from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.credentials import CredentialKind
-from enroll.device import TRANSITIONS, Cause, Device, DeviceState
+from enroll.device import Device
 from enroll.events import EnrollmentEvent, EventName
-from enroll.policy.slots import Change, active_in, confirm, pending_in, standing, superseded
+from enroll.policy.chronicle import Chronicle
+from enroll.policy.slots import (
+    Change,
+    Move,
+    active_in,
+    confirm,
+    live_after,
+    moved,
+    pending_in,
+    standing,
+    superseded,
+)
 from enroll.ports import Clock, Transaction, UnitOfWork
 from enroll.steps import Signed
 from enroll.trace import DecisionTrace
-
-_CHANGE_EVENTS: Mapping[CertificateStatus, EventName] = {
-    CertificateStatus.ACTIVE: EventName.CERTIFICATE_CONFIRMED,
-    CertificateStatus.SUPERSEDED: EventName.CERTIFICATE_SUPERSEDED,
-    CertificateStatus.REVOKED: EventName.CERTIFICATE_REVOKED,
-}
-_STATE_EVENTS: Mapping[DeviceState, EventName] = {
-    DeviceState.REGISTERED: EventName.DEVICE_ENROLLED,
-    DeviceState.PROVISIONED: EventName.DEVICE_PROVISIONED,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,21 +79,27 @@ def _outcome(step: Signed, now: datetime) -> _Outcome:
     identified = authorized.identified
     addressed = identified.authenticated.addressed
     changes = _changes(step, now)
-    live = _live_after(identified.live, changes)
+    live = live_after(identified.live, changes)
     fills_slot = active_in(live, addressed.profile.slug) is None
     record = _record(step, now, fills_slot=fills_slot)
-    live = (*live, record)
-    state = TRANSITIONS[identified.device.state, authorized.cause]
-    device = replace(identified.device, state=state, updated_at=now)
-    promotion = standing(device, identified.group, live, now)
-    if promotion is not None:
-        device = replace(device, state=TRANSITIONS[device.state, promotion])
+    moves = _moves(step, (*live, record), now)
     return _Outcome(
         record=record,
         changes=changes,
-        device=device,
-        events=tuple(_events(step, record, changes, device, now)),
+        device=moves[-1].after,
+        events=tuple(_events(step, record, changes, moves, now)),
     )
+
+
+def _moves(step: Signed, live: tuple[CertificateRecord, ...], now: datetime) -> list[Move]:
+    """Move the device by what it got, and further if that was the last it needed (T-09)."""
+    authorized = step.planned.authorized
+    identified = authorized.identified
+    moves = [moved(identified.device, authorized.cause, now)]
+    promotion = standing(moves[-1].after, identified.group, live, now)
+    if promotion is not None:
+        moves.append(moved(moves[-1].after, promotion, now))
+    return moves
 
 
 def _changes(step: Signed, now: datetime) -> tuple[Change, ...]:
@@ -107,20 +113,10 @@ def _changes(step: Signed, now: datetime) -> tuple[Change, ...]:
             authorized.confirms.profile
         )
         changes = confirm(authorized.confirms, identified.live, owner, now)
-    waiting = pending_in(_live_after(identified.live, changes), profile.slug)
+    waiting = pending_in(live_after(identified.live, changes), profile.slug)
     if waiting is not None:
         changes = (*changes, Change(was=waiting, now=superseded(waiting, now)))
     return changes
-
-
-def _live_after(
-    live: tuple[CertificateRecord, ...], changes: tuple[Change, ...]
-) -> tuple[CertificateRecord, ...]:
-    after: Mapping[str, CertificateRecord] = {
-        change.was.fingerprint: change.now for change in changes
-    }
-    current = (after.get(each.fingerprint, each) for each in live)
-    return tuple(each for each in current if each.is_live)
 
 
 def _record(step: Signed, now: datetime, *, fills_slot: bool) -> CertificateRecord:
@@ -154,27 +150,20 @@ def _events(
     step: Signed,
     record: CertificateRecord,
     changes: tuple[Change, ...],
-    device: Device,
+    moves: list[Move],
     now: datetime,
 ) -> list[EnrollmentEvent]:
     authorized = step.planned.authorized
-    before = authorized.identified.device.state
+    device = authorized.identified.device
     authentication = authorized.identified.authenticated.authentication
     origin = authorized.identified.authenticated.addressed.request.origin
-
-    def event(name: EventName, **facts: object) -> EnrollmentEvent:
-        return EnrollmentEvent(
-            name=name,
-            occurred_at=now,
-            actor=f"device:{device.device_id}",
-            device_id=device.device_id,
-            correlation_id=origin.correlation_id,
-            facts=facts,
-        )
-
+    chronicle = Chronicle(
+        actor=f"device:{device.device_id}", at=now, correlation_id=origin.correlation_id
+    )
     events = [
-        event(
+        chronicle.event(
             EventName.CERTIFICATE_ISSUED,
+            device.device_id,
             serial_number=record.serial_number,
             issuer=record.issuer,
             fingerprint=record.fingerprint,
@@ -185,18 +174,9 @@ def _events(
         )
     ]
     if authentication.kind is CredentialKind.ONE_TIME_CODE:
-        events.append(event(EventName.CODE_USED, code=authentication.credential_id))
-    events.extend(
-        event(
-            _CHANGE_EVENTS[change.now.status],
-            serial_number=change.now.serial_number,
-            profile=change.now.profile,
-        )
-        for change in changes
-    )
-    if authorized.cause is Cause.RE_ENROLL:
-        events.append(event(EventName.DEVICE_RE_ENROLLED, profile=record.profile))
-    moved_by = _STATE_EVENTS.get(device.state)
-    if device.state is not before and moved_by is not None:
-        events.append(event(moved_by, before=before.value, after=device.state.value))
+        used = authentication.credential_id
+        events.append(chronicle.event(EventName.CODE_USED, device.device_id, code=used))
+    events.extend(chronicle.changed(change) for change in changes)
+    for move in moves:
+        events.extend(chronicle.moved(move, profile=record.profile))
     return events

@@ -1,0 +1,284 @@
+"""A whole site in one process: registry, authority and pipeline, with people and devices at work.
+
+Time stands still, randomness repeats, and every certificate is really signed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import count
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.ceremony import ISSUING, Ceremony
+from ca.issuers import Issuer, IssuerSet
+from ca.local import LocalAuthority
+from enroll.administration import Administration
+from enroll.certificates import CertificateRecord
+from enroll.confirmations import Confirmations
+from enroll.credentials import Credential, HTTPBasic, TLSClientCertificate
+from enroll.device import Device
+from enroll.events import Attempt, EnrollmentEvent
+from enroll.lifecycle import Lifecycle
+from enroll.pipeline import Pipeline
+from enroll.ports import CertificateAuthority, Registry, UnitOfWork
+from enroll.profiles import PolicySnapshot, ProtocolName
+from enroll.registration import CodeTerms, NewDevice, Registration
+from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
+from enroll.result import EnrollmentResult, Issued, Rejected
+from protocols import pkcs10
+from registry.code_vault import RegistrySecrets
+from registry.memory import MemoryRegistry
+from tests.support.builders import TENANT, a_policy, stage_policy
+from tests.support.csr import Key, a_csr, a_name
+from tests.support.fakes import START, FixedClock, SeededRandomness
+from tests.support.registries import look, store
+
+OPERATOR = "cli:operator"
+PEER = "192.0.2.7"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A certificate in a device's hand, with its private key."""
+
+    der: bytes
+    key: Key
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        return x509.load_der_x509_certificate(self.der)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a device wants and what it shows, before any protocol words it.
+
+    `reference` and `code` travel together; `held` is shown with proof of its key.
+    """
+
+    operation: Operation
+    key: Key
+    profile: str | None = None
+    subject: x509.Name = field(default_factory=a_name)
+    names: Sequence[x509.GeneralName] = ()
+    reference: str | None = None
+    code: str | None = None
+    held: Held | None = None
+
+    @property
+    def csr(self) -> bytes:
+        """The wish as PKCS#10, DER, signed anew each time."""
+        return a_csr(self.key, subject=self.subject, names=self.names)
+
+
+class Site:
+    """Everything that enrolls, and the people around it; made by `open_site`."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry | None = None,
+        authority: CertificateAuthority | None = None,
+        clock: FixedClock | None = None,
+    ) -> None:
+        self.clock = clock or FixedClock()
+        self.randomness = SeededRandomness()
+        self.vault = RegistrySecrets(bytes(32))
+        self.registry = registry or MemoryRegistry()
+        self.authority = authority or an_authority(self.clock)
+        self.registration = Registration(self.registry, self.vault, self.clock, self.randomness)
+        self.lifecycle = Lifecycle(self.registry, self.registration, self.clock)
+        self.administration = Administration(self.registry, self.clock)
+        self.confirmations = Confirmations(self.registry, self.clock)
+        self.pipeline = self.new_pipeline()
+        self._numbers = count(1)
+
+    def new_pipeline(self, authority: CertificateAuthority | None = None) -> Pipeline:
+        """Make another pipeline on the same registry, as after a restart."""
+        return Pipeline(
+            registry=self.registry,
+            authority=authority or self.authority,
+            vault=self.vault,
+            clock=self.clock,
+            randomness=self.randomness,
+        )
+
+    async def register(self, name: str = "pump-1", **details: object) -> Device:
+        """Register a device without a code."""
+        new = replace(NewDevice(name=name), **details)  # type: ignore[arg-type]  # a test's words
+        device, _ = await self.registration.register(new, code=None, actor=OPERATOR)
+        return device
+
+    async def code(self, name: str = "pump-1", *, uses: int = 1) -> str:
+        """Make a one-time code for a device."""
+        device = await self.device(name)
+        terms = CodeTerms(uses=uses)
+        _, made = await self.registration.make_code(device.device_id, terms, actor=OPERATOR)
+        return made.clear
+
+    async def enroll(self, name: str = "pump-1", **details: object) -> Held:
+        """Register a device and let it enroll by code."""
+        await self.register(name, **details)
+        return await self.obtain(by_code(name, await self.code(name)))
+
+    async def provision(self, name: str = "pump-1") -> tuple[Held, Held]:
+        """Take a device all the way; give its bootstrap and its operational certificate."""
+        bootstrap = await self.enroll(name)
+        return bootstrap, await self.obtain(by_certificate(bootstrap, subject=a_name(name)))
+
+    async def send(self, ask: Ask, *, pipeline: Pipeline | None = None) -> EnrollmentResult:
+        """Have the pipeline decide."""
+        return await (pipeline or self.pipeline).handle(self.request(ask))
+
+    async def obtain(self, ask: Ask) -> Held:
+        """Have the pipeline issue."""
+        result = await self.send(ask)
+        assert isinstance(result, Issued), result
+        return Held(der=result.record.der, key=ask.key)
+
+    async def be_refused(self, ask: Ask) -> Rejected:
+        result = await self.send(ask)
+        assert isinstance(result, Rejected), result
+        return result
+
+    def request(self, ask: Ask) -> EnrollmentRequest:
+        return a_request(
+            ask,
+            certificate_request=pkcs10.decode(ask.csr),
+            origin=self.origin(ask),
+        )
+
+    def origin(self, ask: Ask) -> RequestOrigin:
+        return RequestOrigin(
+            correlation_id=f"{next(self._numbers):016x}",
+            protocol=ProtocolName.EST,
+            operation=ask.operation.value,
+            profile=ask.profile,
+            peer_address=PEER,
+            received_at=self.clock.now(),
+        )
+
+    async def device(self, name: str = "pump-1") -> Device:
+        device = await look(self.registry, lambda uow: uow.devices.by_reference(TENANT, name))
+        assert device is not None, f"there is no device {name}"
+        return device
+
+    async def certificates(self, name: str = "pump-1") -> Sequence[CertificateRecord]:
+        """Give all that a device ever got, newest first."""
+        device = await self.device(name)
+        return await look(self.registry, lambda uow: uow.certificates.of_device(device.device_id))
+
+    async def record_of(self, held: Held) -> CertificateRecord:
+        found = [
+            each
+            for each in await look(self.registry, lambda uow: uow.certificates.list())
+            if each.der == held.der
+        ]
+        return found[0]
+
+    async def events(self, name: str = "pump-1") -> Sequence[EnrollmentEvent]:
+        device = await self.device(name)
+        return await look(self.registry, lambda uow: uow.events.of_device(device.device_id))
+
+    async def attempts(self) -> Sequence[Attempt]:
+        """Give every attempt, newest first."""
+        return await look(self.registry, lambda uow: uow.attempts.list())
+
+    async def policy(self) -> PolicySnapshot:
+        return await look(self.registry, lambda uow: uow.policy.snapshot())
+
+    async def change_policy(self, **profiles: dict[str, object]) -> None:
+        """Change fields of enrollment profiles, by slug, whatever a checker would say."""
+        known = (await self.policy()).enrollment_profiles
+
+        def stage(uow: UnitOfWork) -> None:
+            for slug, changes in profiles.items():
+                changed = replace(known[slug], **changes)  # type: ignore[arg-type]  # a test's words
+                uow.policy.put_enrollment_profile(changed)
+
+        await store(self.registry, stage)
+
+
+async def open_site(
+    policy: PolicySnapshot | None = None,
+    *,
+    registry: Registry | None = None,
+    authority: CertificateAuthority | None = None,
+    clock: FixedClock | None = None,
+) -> Site:
+    """Open a site with a new installation's policy, or the one given."""
+    site = Site(registry=registry, authority=authority, clock=clock)
+    await store(site.registry, lambda uow: stage_policy(uow, policy or a_policy()))
+    return site
+
+
+def by_code(name: str, code: str, **wishes: object) -> Ask:
+    """Ask for a first certificate, proven by a one-time code."""
+    ask = Ask(
+        operation=Operation.INITIAL,
+        key=a_new_key(),
+        subject=a_name(name),
+        reference=name,
+        code=code,
+    )
+    return replace(ask, **wishes)  # type: ignore[arg-type]  # a test's words
+
+
+def by_certificate(held: Held, profile: str | None = "operational", **wishes: object) -> Ask:
+    """Ask for a first certificate in another slot, proven by one that is held."""
+    ask = Ask(operation=Operation.INITIAL, key=a_new_key(), profile=profile, held=held)
+    return replace(ask, **wishes)  # type: ignore[arg-type]  # a test's words
+
+
+def renewal(held: Held, **wishes: object) -> Ask:
+    """Ask for the successor of a certificate, with a new key and the old names."""
+    ask = Ask(
+        operation=Operation.RENEWAL,
+        key=a_new_key(),
+        subject=held.certificate.subject,
+        held=held,
+    )
+    return replace(ask, **wishes)  # type: ignore[arg-type]  # a test's words
+
+
+def a_request(
+    ask: Ask, *, certificate_request: CertificateRequest, origin: RequestOrigin
+) -> EnrollmentRequest:
+    credentials: list[Credential] = []
+    if ask.reference is not None and ask.code is not None:
+        credentials.append(HTTPBasic(username=ask.reference, password=ask.code))
+    if ask.held is not None:
+        credentials.append(TLSClientCertificate(chain=(ask.held.certificate,)))
+    return EnrollmentRequest(
+        origin=origin,
+        operation=ask.operation,
+        certificate_request=certificate_request,
+        credentials=tuple(credentials),
+    )
+
+
+def a_new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@lru_cache
+def an_issuer(name: str = "Test") -> Issuer:
+    """Make a root and an issuing CA under it, once for each name."""
+    ceremony = Ceremony(name=name, now=START, public_http_url="http://127.0.0.1:8080")
+    root_key, key = a_new_key(), a_new_key()
+    root = ceremony.root(root_key, 1)
+    return Issuer(
+        name=ISSUING,
+        certificate=ceremony.issuing(key, 2, root, root_key),
+        key=key,
+        chain=(root.public_bytes(Encoding.DER),),
+        public_http_url="http://127.0.0.1:8080",
+    )
+
+
+def an_authority(clock: FixedClock, name: str = "Test") -> LocalAuthority:
+    issuer = an_issuer(name)
+    return LocalAuthority(IssuerSet(issuers={ISSUING: issuer}, roots=issuer.chain), clock)
