@@ -14,6 +14,9 @@ from enroll.failures import AlreadyTaken, ConcurrentChange
 from registry.memory.tables import REVOCATION, Session, Tables, check_row
 
 _LISTED = frozenset({CertificateStatus.REVOKED, CertificateStatus.ON_HOLD})
+_LIVE = frozenset(
+    {CertificateStatus.ACTIVE, CertificateStatus.PENDING_CONFIRM, CertificateStatus.ON_HOLD}
+)
 
 
 class MemoryCertificates:
@@ -30,7 +33,7 @@ class MemoryCertificates:
         return self._named(numbers.of(serial_number, self._session.moment))
 
     async def live_of(self, device_id: str) -> Sequence[CertificateRecord]:
-        return [each for each in self._of(device_id) if each.is_live]
+        return [each for each in self._of(device_id) if each.status in _LIVE]
 
     async def of_device(self, device_id: str) -> Sequence[CertificateRecord]:
         by_fingerprint = sorted(self._of(device_id), key=lambda record: record.fingerprint)
@@ -38,6 +41,10 @@ class MemoryCertificates:
 
     async def list(self) -> Sequence[CertificateRecord]:
         return _newest_first(self._session.tables.certificates.all(self._session.moment))
+
+    async def last_issued_at(self) -> datetime | None:
+        every = self._session.tables.certificates.all(self._session.moment)
+        return max((each.issued_at for each in every), default=None)
 
     async def pending_since(self, before: datetime) -> Sequence[CertificateRecord]:
         return self._where(
