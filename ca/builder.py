@@ -7,11 +7,17 @@ from ca.issuers import Issuer
 from enroll.certificates import IssuanceOrder
 from enroll.profiles import KeyUsageBit
 
-_NOT_A_CA = x509.BasicConstraints(ca=False, path_length=None)
+NOT_A_CA = x509.BasicConstraints(ca=False, path_length=None)
 
 
 def sign(order: IssuanceOrder, issuer: Issuer) -> bytes:
-    """Build and sign the certificate, DER (RFC 5280 §4.1).
+    """Build and sign the certificate, DER (RFC 5280 §4.1)."""
+    signed = to_builder(order, issuer).sign(issuer.key, issuer.signature_hash)
+    return signed.public_bytes(Encoding.DER)
+
+
+def to_builder(order: IssuanceOrder, issuer: Issuer) -> x509.CertificateBuilder:
+    """Put together all but the signature.
 
     The subject alternative name is critical only where the subject is empty (§4.2.1.6).
     """
@@ -23,7 +29,7 @@ def sign(order: IssuanceOrder, issuer: Issuer) -> bytes:
         .public_key(order.public_key)
         .not_valid_before(order.not_valid_before)
         .not_valid_after(order.not_valid_after)
-        .add_extension(_NOT_A_CA, critical=True)
+        .add_extension(NOT_A_CA, critical=True)
         .add_extension(key_usage(order.key_usage), critical=True)
         .add_extension(issuer.authority_key_identifier, critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(order.public_key), critical=False)
@@ -36,8 +42,7 @@ def sign(order: IssuanceOrder, issuer: Issuer) -> bytes:
     if order.subject_alternative_names:
         names = x509.SubjectAlternativeName(order.subject_alternative_names)
         builder = builder.add_extension(names, critical=not order.subject.rdns)
-    signed = builder.sign(issuer.key, issuer.signature_hash)
-    return signed.public_bytes(Encoding.DER)
+    return builder
 
 
 def key_usage(bits: frozenset[KeyUsageBit]) -> x509.KeyUsage:

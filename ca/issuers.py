@@ -1,12 +1,13 @@
 """Issuing CAs: certificate, key and chain, with what they put into every certificate they sign."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from datetime import datetime
+from functools import cached_property, partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
@@ -14,9 +15,16 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 SignatureHash = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 
 
+class IssuerError(ValueError):
+    """A certificate and a key do not make an issuing CA; the message says why."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Issuer:
-    """A CA that signs here. `chain` holds the certificates above it, DER, nearest first."""
+    """A CA that signs here. `chain` holds the certificates above it, DER, nearest first.
+
+    Raises IssuerError where nobody could verify what it would sign.
+    """
 
     name: str
     certificate: x509.Certificate
@@ -24,13 +32,40 @@ class Issuer:
     chain: tuple[bytes, ...] = ()
     public_http_url: str
 
+    def __post_init__(self) -> None:
+        _check_authority(self.name, self.certificate)
+        if self.key.public_key() != self.certificate.public_key():
+            raise IssuerError(
+                f"issuer {self.name!r}: the private key is not that of its certificate"
+            )
+
     @cached_property
     def der(self) -> bytes:
         return self.certificate.public_bytes(Encoding.DER)
 
     @cached_property
+    def not_valid_before(self) -> datetime:
+        return self.certificate.not_valid_before_utc
+
+    @cached_property
+    def not_valid_after(self) -> datetime:
+        return self.certificate.not_valid_after_utc
+
+    @cached_property
     def signature_hash(self) -> SignatureHash | None:
         return signature_hash_for(self.key)
+
+    @cached_property
+    def signature_over(self) -> Callable[[bytes], bytes]:
+        """Signs octets just as a certificate of this issuer is signed."""
+        key, digest = self.key, self.signature_hash
+        if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
+            return key.sign
+        if isinstance(key, ec.EllipticCurvePrivateKey) and digest is not None:
+            return partial(key.sign, signature_algorithm=ec.ECDSA(digest))
+        if isinstance(key, rsa.RSAPrivateKey) and digest is not None:
+            return partial(key.sign, padding=padding.PKCS1v15(), algorithm=digest)
+        raise IssuerError(f"issuer {self.name!r}: a key of this kind cannot sign")
 
     @cached_property
     def authority_key_identifier(self) -> x509.AuthorityKeyIdentifier:
@@ -98,3 +133,18 @@ def authority_information_access(
     return x509.AuthorityInformationAccess(
         [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, location)]
     )
+
+
+def _check_authority(name: str, certificate: x509.Certificate) -> None:
+    """Check that relying parties will take the certificate for a CA's (RFC 5280 §4.2.1)."""
+    try:
+        extensions = certificate.extensions
+        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except (ValueError, x509.ExtensionNotFound) as error:
+        raise IssuerError(f"issuer {name!r}: its certificate is not a CA's: {error}") from error
+    if not (constraints.ca and usage.key_cert_sign and usage.crl_sign):
+        raise IssuerError(
+            f"issuer {name!r}: its certificate may not sign certificates and revocation lists"
+        )

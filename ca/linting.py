@@ -1,10 +1,12 @@
 """What must hold of an order before the key is touched."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca.issuers import Issuer
@@ -16,7 +18,7 @@ MAXIMUM_BACKDATE = timedelta(minutes=6)
 MAXIMUM_SERIAL_BITS = 159
 MINIMUM_SERIAL_BITS = 64
 
-_UPPER_BOUNDS = {
+_UPPER_BOUNDS: Mapping[x509.ObjectIdentifier, int] = {
     # X.520 upper bounds, as RFC 5280 appendix A.1 gives them.
     NameOID.COMMON_NAME: 64,
     NameOID.SERIAL_NUMBER: 64,
@@ -31,55 +33,109 @@ _MOST_NAMES = 32
 _FORBIDDEN_PURPOSES = frozenset(
     {ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, ExtendedKeyUsageOID.OCSP_SIGNING}
 )
-_DNS = re.compile(
-    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+_RSA_SIZES = frozenset({2048, 3072, 4096})
+_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+
+_PRINTABLE = (re.compile(r"[A-Za-z0-9 '()+,./:=?-]*"), "letters, digits and '()+,-./:=? only")
+_FORMS: Mapping[x509.ObjectIdentifier, tuple[re.Pattern[str], str]] = {
+    # cryptography writes these as PrintableString or IA5String, whatever is in them.
+    NameOID.SERIAL_NUMBER: _PRINTABLE,
+    NameOID.DN_QUALIFIER: _PRINTABLE,
+    NameOID.COUNTRY_NAME: (re.compile(r"[A-Z]{2}"), "two capital letters, as ISO 3166 has them"),
+    NameOID.DOMAIN_COMPONENT: (re.compile(r"[ -~]*"), "characters of ASCII only"),
+    NameOID.EMAIL_ADDRESS: (re.compile(r"[ -~]*"), "characters of ASCII only"),
+}
+_HOST = r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+_DNS = re.compile(_HOST)
+_EMAIL = re.compile(
+    r"(?=.{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" + _HOST
 )
-_URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+")
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9.-]{1,253}")
-_PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
+# RFC 3986 §2: unreserved, reserved and percent-encoded characters.
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:([A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 
 
 def lint(order: IssuanceOrder, issuer: Issuer, now: datetime) -> None:
-    """Check an order. Raises PolicyViolation (BAD_CERTIFICATE_TEMPLATE), naming the field."""
+    """Check what is this order's alone: number, dates and names.
+
+    Raises PolicyViolation (BAD_CERTIFICATE_TEMPLATE), naming the field.
+    """
     _lint_serial(order.serial_number)
     _lint_validity(order, issuer, now)
     _lint_subject(order.subject)
     _lint_alternative_names(order)
-    _lint_usage(order)
+
+
+def lint_usage(order: IssuanceOrder) -> None:
+    """Check what orders of one shape have in common: usages, and the kind of key.
+
+    Raises PolicyViolation (BAD_CERTIFICATE_TEMPLATE), naming the field.
+    """
+    key, usage = order.public_key, order.key_usage
+    match key:
+        case rsa.RSAPublicKey():
+            known = key.key_size in _RSA_SIZES
+        case ec.EllipticCurvePublicKey():
+            known = key.curve.name in _CURVES
+        case _:
+            known = isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey)
+    if not known:
+        raise fault("publicKey", "no key of this kind or size is certified here")
+    if not usage:
+        raise fault("keyUsage", "good for nothing")
+    if KeyUsageBit.KEY_ENCIPHERMENT in usage and not isinstance(key, rsa.RSAPublicKey):
+        raise fault("keyUsage", "only an RSA key can do keyEncipherment")
+    if KeyUsageBit.KEY_AGREEMENT in usage and not isinstance(key, ec.EllipticCurvePublicKey):
+        raise fault("keyUsage", "only an EC key can do keyAgreement")
+    forbidden = _FORBIDDEN_PURPOSES.intersection(order.extended_key_usage)
+    if forbidden:
+        names = ", ".join(each.dotted_string for each in forbidden)
+        raise fault("extendedKeyUsage", f"{names} may not be given")
+
+
+def fault(field: str, detail: str) -> PolicyViolation:
+    return PolicyViolation(
+        FailureReason.BAD_CERTIFICATE_TEMPLATE,
+        f"{field}: {detail}",
+        finding="order_refused_by_lint",
+        field=field,
+    )
 
 
 def _lint_serial(number: int) -> None:
     if not MINIMUM_SERIAL_BITS <= number.bit_length() <= MAXIMUM_SERIAL_BITS or number < 0:
-        raise _fault("serialNumber", "expected a positive number of 64 to 159 bits")
+        raise fault("serialNumber", "expected a positive number of 64 to 159 bits")
 
 
 def _lint_validity(order: IssuanceOrder, issuer: Issuer, now: datetime) -> None:
     if not order.not_valid_before < order.not_valid_after:
-        raise _fault("validity", "it ends before it begins")
+        raise fault("validity", "it ends before it begins")
     if order.not_valid_before < now - MAXIMUM_BACKDATE:
-        raise _fault("validity", "it begins in the past")
-    if order.not_valid_after > issuer.certificate.not_valid_after_utc:
-        raise _fault("validity", "it outlives its issuer")
+        raise fault("validity", "it begins in the past")
+    if order.not_valid_before < issuer.not_valid_before:
+        raise fault("validity", "it begins before its issuer's")
+    if order.not_valid_after > issuer.not_valid_after:
+        raise fault("validity", "it outlives its issuer")
 
 
 def _lint_subject(subject: x509.Name) -> None:
     for attribute in subject:
-        value = attribute.value
-        bound = _UPPER_BOUNDS.get(attribute.oid, _LONGEST_ATTRIBUTE)
+        value, kind = attribute.value, attribute.oid
+        bound = _UPPER_BOUNDS.get(kind, _LONGEST_ATTRIBUTE)
         if not isinstance(value, str) or not 1 <= len(value) <= bound:
-            raise _fault("subject", f"{attribute.rfc4514_attribute_name}: 1 to {bound} characters")
+            raise fault("subject", f"{attribute.rfc4514_attribute_name}: 1 to {bound} characters")
         if not value.isprintable() or value != value.strip():
-            raise _fault("subject", f"{attribute.rfc4514_attribute_name}: a character not allowed")
-        if attribute.oid == NameOID.SERIAL_NUMBER and not _PRINTABLE.fullmatch(value):
-            raise _fault("subject", "serialNumber: letters, digits and '()+,-./:=? only")
+            raise fault("subject", f"{attribute.rfc4514_attribute_name}: a character not allowed")
+        form = _FORMS.get(kind)
+        if form is not None and not form[0].fullmatch(value):
+            raise fault("subject", f"{attribute.rfc4514_attribute_name}: {form[1]}")
 
 
 def _lint_alternative_names(order: IssuanceOrder) -> None:
     names = order.subject_alternative_names
     if not names and not order.subject.rdns:
-        raise _fault("subjectAltName", "neither a subject nor an alternative name")
+        raise fault("subjectAltName", "neither a subject nor an alternative name")
     if len(names) > _MOST_NAMES:
-        raise _fault("subjectAltName", f"more than {_MOST_NAMES} names")
+        raise fault("subjectAltName", f"more than {_MOST_NAMES} names")
     for name in names:
         match name:
             case x509.DNSName():
@@ -89,30 +145,8 @@ def _lint_alternative_names(order: IssuanceOrder) -> None:
             case x509.RFC822Name():
                 fits = _EMAIL.fullmatch(name.value) is not None
             case x509.IPAddress():
-                fits = True
+                fits = isinstance(name.value, IPv4Address | IPv6Address)
             case _:
                 fits = False
         if not fits:
-            raise _fault("subjectAltName", f"{name!r} is not a name that a device may have")
-
-
-def _lint_usage(order: IssuanceOrder) -> None:
-    if not order.key_usage:
-        raise _fault("keyUsage", "good for nothing")
-    key, usage = order.public_key, order.key_usage
-    if KeyUsageBit.KEY_ENCIPHERMENT in usage and not isinstance(key, rsa.RSAPublicKey):
-        raise _fault("keyUsage", "only an RSA key can do keyEncipherment")
-    if KeyUsageBit.KEY_AGREEMENT in usage and not isinstance(key, ec.EllipticCurvePublicKey):
-        raise _fault("keyUsage", "only an EC key can do keyAgreement")
-    forbidden = _FORBIDDEN_PURPOSES.intersection(order.extended_key_usage)
-    if forbidden:
-        raise _fault("extendedKeyUsage", f"{forbidden} may not be given")
-
-
-def _fault(field: str, detail: str) -> PolicyViolation:
-    return PolicyViolation(
-        FailureReason.BAD_CERTIFICATE_TEMPLATE,
-        f"{field}: {detail}",
-        finding="order_refused_by_lint",
-        field=field,
-    )
+            raise fault("subjectAltName", f"{name!r} is not a name that a device may have")

@@ -153,6 +153,8 @@ async def _renew(works: Works, now: datetime) -> None:
         serial_number=new_serial_number(SystemRandomness().octets(20)),
         issuer=ISSUING,
         now=now,
+        not_before=works.authority.not_valid_before(ISSUING),
+        not_after=works.authority.not_valid_after(ISSUING),
     )
     issued = await works.authority.issue(order)
     record = CertificateRecord(

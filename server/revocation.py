@@ -55,12 +55,14 @@ class RevocationPublisher:
     async def _make(self, name: str, latest: RevocationList | None, version: int) -> None:
         issuer, lifetime = self._issuers[name]
         now = self._clock.now().replace(microsecond=0)
+        # What expired stays for one period more, and until a list made after its end has held it
+        # (security R1, RFC 5280 §3.3): the server may have been down all that period.
+        since = min(now - lifetime, latest.this_update) if latest else now - lifetime
         try:
             async with self._registry.unit_of_work() as uow:
                 made = make_crl(
                     issuer,
-                    # What expired stays for one period more, for those who look back (R1).
-                    await uow.certificates.revoked(name, now - lifetime),
+                    await uow.certificates.revoked(name, since),
                     number=latest.number + 1 if latest else 1,
                     this_update=now,
                     next_update=now + lifetime,

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.ceremony import ISSUING, ROOT
-from ca.issuers import Issuer, IssuerSet
+from ca.issuers import Issuer, IssuerError, IssuerSet
 from ca.keys.software import KeyOpeningError, SoftwareKey, open_private_key
 from ca.local import LocalAuthority
 from enroll.administration import Administration
@@ -110,21 +110,24 @@ def open_works(home: Home, config: Config, *, stream: str) -> Works:
     url = config.server.public_http_url
     root = read_certificate(home.root_certificate)
     root_der = root.public_bytes(Encoding.DER)
-    issuing = Issuer(
-        name=ISSUING,
-        certificate=read_certificate(home.issuing_certificate),
-        key=open_key(home.issuing_key, passphrase),
-        chain=(root_der,),
-        public_http_url=url,
-    )
-    issuers = {ISSUING: issuing}
-    if home.root_key.exists():
-        issuers[ROOT] = Issuer(
-            name=ROOT,
-            certificate=root,
-            key=open_key(home.root_key, passphrase),
+    try:
+        issuing = Issuer(
+            name=ISSUING,
+            certificate=read_certificate(home.issuing_certificate),
+            key=open_key(home.issuing_key, passphrase),
+            chain=(root_der,),
             public_http_url=url,
         )
+        issuers = {ISSUING: issuing}
+        if home.root_key.exists():
+            issuers[ROOT] = Issuer(
+                name=ROOT,
+                certificate=root,
+                key=open_key(home.root_key, passphrase),
+                public_http_url=url,
+            )
+    except IssuerError as error:
+        raise HomeError(f"{home.path}: {error}") from error
     authority = LocalAuthority(
         IssuerSet(issuers={ISSUING: issuing}, roots=(root_der,)), office.clock
     )

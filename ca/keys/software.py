@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from asn1crypto import core, keys, pem
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import padding, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -11,9 +11,15 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from enroll.ports import Randomness
 
+SCRYPT = "1.3.6.1.4.1.11591.4.11"
 SCRYPT_COST = 2**14
 SCRYPT_BLOCK = 8
 SCRYPT_LANES = 1
+
+MAXIMUM_MEMORY = 64 * 1024 * 1024
+MAXIMUM_LANES = 16
+MAXIMUM_ITERATIONS = 2_000_000
+"""What opening a key may cost: scrypt's memory and lanes, PBKDF2's iterations."""
 
 SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -71,12 +77,16 @@ def seal_private_key(key: SoftwareKey, passphrase: bytes, randomness: Randomness
 
 
 def open_private_key(sealed: bytes, passphrase: bytes) -> SoftwareKey:
-    """Decrypt a key. Raises KeyOpeningError."""
+    """Decrypt a key: PBES2 with scrypt, or with PBKDF2 as others write it (RFC 8018 §6.2).
+
+    The costs that the file asks for are judged before they are paid. Raises KeyOpeningError.
+    """
     if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" not in sealed:
         raise KeyOpeningError("expected an ENCRYPTED PRIVATE KEY in PEM")
+    der = _affordable(sealed)
     try:
-        key = serialization.load_pem_private_key(sealed, passphrase)
-    except ValueError as error:
+        key = serialization.load_der_private_key(der, passphrase)
+    except (ValueError, InternalError) as error:
         raise KeyOpeningError("the passphrase is wrong, or the file is damaged") from error
     except (TypeError, UnsupportedAlgorithm) as error:
         raise KeyOpeningError(f"the file is damaged: {error}") from error
@@ -87,12 +97,63 @@ def open_private_key(sealed: bytes, passphrase: bytes) -> SoftwareKey:
     return key
 
 
+def _affordable(sealed: bytes) -> bytes:
+    """Give the EncryptedPrivateKeyInfo unless deriving its key would take all memory, or minutes.
+
+    Raises KeyOpeningError.
+    """
+    try:
+        name, _, der = pem.unarmor(sealed)
+        if name != "ENCRYPTED PRIVATE KEY":
+            raise KeyOpeningError("expected an ENCRYPTED PRIVATE KEY and nothing else in the file")
+        costs = _costs(keys.EncryptedPrivateKeyInfo.load(der, strict=True))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise KeyOpeningError(f"the file is damaged: {error}") from error
+    if not _is_affordable(**costs):
+        raise KeyOpeningError(
+            "the file asks for more work than opening a key should take; "
+            "encrypt it anew with openssl pkcs8 -topk8 -scrypt"
+        )
+    return bytes(der)
+
+
+def _costs(info: keys.EncryptedPrivateKeyInfo) -> dict[str, int]:
+    scheme = info["encryption_algorithm"]
+    if scheme["algorithm"].native != "pbes2":
+        raise KeyOpeningError("expected PBES2; openssl pkcs8 -topk8 -scrypt writes it")
+    derivation = scheme["parameters"]["key_derivation_func"]
+    parameters = derivation["parameters"]
+    if derivation["algorithm"].dotted == SCRYPT:
+        asked = parameters.parse(_ScryptParameters)
+        return {name: asked[name].native for name in ("cost", "block", "lanes")}
+    if derivation["algorithm"].native == "pbkdf2":
+        return {"iterations": parameters["iteration_count"].native}
+    raise KeyOpeningError("expected a passphrase under scrypt or PBKDF2")
+
+
+def _is_affordable(
+    *,
+    cost: int = SCRYPT_COST,
+    block: int = SCRYPT_BLOCK,
+    lanes: int = SCRYPT_LANES,
+    iterations: int = 1,
+) -> bool:
+    return (
+        cost > 1
+        and cost & (cost - 1) == 0
+        and block > 0
+        and 128 * cost * block <= MAXIMUM_MEMORY
+        and 0 < lanes <= MAXIMUM_LANES
+        and 0 < iterations <= MAXIMUM_ITERATIONS
+    )
+
+
 def _pbes2(salt: bytes, vector: bytes) -> dict[str, object]:
     return {
         "algorithm": "pbes2",
         "parameters": {
             "key_derivation_func": {
-                "algorithm": "1.3.6.1.4.1.11591.4.11",
+                "algorithm": SCRYPT,
                 "parameters": _ScryptParameters(
                     {
                         "salt": salt,
@@ -116,4 +177,5 @@ class _ScryptParameters(core.Sequence):  # type: ignore[misc]  # asn1crypto is u
         ("cost", core.Integer),
         ("block", core.Integer),
         ("lanes", core.Integer),
+        ("key_length", core.Integer, {"optional": True}),
     ]
