@@ -63,9 +63,13 @@ def make_home(path: Path, database: str | None = None) -> Home:
 
 def populate(home: Home, first: int, last: int) -> None:
     """Register devices by copying the rows of one that was registered in the usual way."""
+    asyncio.run(_populate(home, first, last))
+
+
+async def _populate(home: Home, first: int, last: int) -> None:
     office = open_office(home, load_config(home.configuration), stream="benchmark")
     try:
-        template = asyncio.run(_template(office))
+        template = await _template(office)
         with office.registry.engine.connect() as connection:
             rows = [
                 [dict(row) for row in connection.execute(query).mappings()]
@@ -78,7 +82,7 @@ def populate(home: Home, first: int, last: int) -> None:
                 members = [Member(number=each) for each in range(start, min(last, start + _ROWS))]
                 _insert(connection, office, rows, members)
     finally:
-        office.close()
+        await office.close()
 
 
 async def _template(office: Office) -> str:
