@@ -94,6 +94,8 @@ class Pipeline:
 
     async def _reject(self, error: EnrollmentError, trace: DecisionTrace) -> Rejected:
         """Record the refusal before it is told; if even that fails, the answer is unavailable."""
+        if all(each.passed for each in trace.checks):
+            trace.failed("issuing" if trace.request else "message", error.finding)
         retry_after = error.retry_after if isinstance(error, AuthorityUnavailable) else None
         rejected = Rejected(
             reason=error.reason,

@@ -32,7 +32,15 @@ from protocols import pkcs10
 from registry.code_vault import RegistrySecrets
 from registry.memory import MemoryRegistry
 from tests.support.builders import TENANT, a_policy, stage_policy
-from tests.support.csr import Key, a_csr, a_name
+from tests.support.csr import (
+    CHANGE_SUBJECT_NAME,
+    Key,
+    a_csr,
+    a_name,
+    attribute,
+    raw_csr,
+    sequence,
+)
 from tests.support.fakes import START, FixedClock, SeededRandomness
 from tests.support.registries import look, store
 
@@ -67,10 +75,14 @@ class Ask:
     reference: str | None = None
     code: str | None = None
     held: Held | None = None
+    change_subject: x509.Name | None = None
 
     @property
     def csr(self) -> bytes:
         """The wish as PKCS#10, DER, signed anew each time."""
+        if self.change_subject is not None:
+            change = attribute(CHANGE_SUBJECT_NAME, sequence(self.change_subject.public_bytes()))
+            return raw_csr(change, key=self.key, subject=self.subject.public_bytes())
         return a_csr(self.key, subject=self.subject, names=self.names)
 
 

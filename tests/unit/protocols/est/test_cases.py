@@ -1,0 +1,130 @@
+"""The shared table of cases, asked over EST: what HTTP says of each outcome."""
+
+import asyncio
+import re
+import time
+from base64 import b64decode, b64encode
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from multidict import CIMultiDict
+
+from enroll.credentials import CredentialKind
+from enroll.failures import FailureReason
+from enroll.profiles import ProtocolName
+from enroll.request import Operation
+from protocols.est.handler import ESTHandler
+from protocols.wire import WireRequest, WireResponse
+from server.backoff import Backoff
+from server.exchange import ProtocolEndpoint
+from server.labels import Labels, PolicyMirror
+from server.observability.metrics import Metrics
+from tests.support.cases import CASES, Case, check_outcome
+from tests.support.enrollment import PEER, Ask, Site, open_site
+from tests.support.matrix import MATRIX
+
+# The EST column of the table of failures, written once more.
+STATUS = {
+    FailureReason.NOT_AUTHENTICATED: 401,
+    FailureReason.SIGNER_NOT_TRUSTED: 403,
+    FailureReason.UNKNOWN_DEVICE: 403,
+    FailureReason.NOT_AUTHORIZED: 403,
+    FailureReason.CERTIFICATE_REVOKED: 403,
+    FailureReason.BAD_CERTIFICATE_TEMPLATE: 400,
+    FailureReason.CA_UNAVAILABLE: 503,
+}
+UNTRUSTED = {FailureReason.SIGNER_NOT_TRUSTED, FailureReason.CERTIFICATE_REVOKED}
+NAMED = {"subject", "subjectAltName"}
+
+
+@pytest.mark.parametrize("case", [*CASES, *MATRIX], ids=lambda case: case.name)
+def test_the_same_rule_has_the_same_outcome_over_est(case: Case) -> None:
+    asyncio.run(_run(case))
+
+
+async def _run(case: Case) -> None:
+    site = await open_site(case.policy)
+    ask = await case.arrange(site)
+    before = len(await site.certificates())
+
+    answer = await _post(site, ask)
+
+    await check_outcome(site, case, before)
+    if case.reason is None:
+        await _check_certificate(site, answer)
+    else:
+        _check_refusal(case, ask, answer, await _takes_codes(site, ask))
+
+
+async def _check_certificate(site: Site, answer: WireResponse) -> None:
+    assert answer.status == 200
+    (sent,) = pkcs7.load_der_pkcs7_certificates(b64decode(answer.body))
+    recorded = (await site.attempts())[0].serial_number
+    assert f"{sent.serial_number:x}" == recorded
+    assert sent.public_bytes(Encoding.DER) in {each.der for each in await site.certificates()}
+
+
+def _check_refusal(case: Case, ask: Ask, answer: WireResponse, takes_codes: bool) -> None:  # noqa: FBT001 - said by name above
+    assert case.reason is not None
+    assert answer.status == _expected_status(case.reason, ask, takes_codes=takes_codes)
+    assert answer.media_type.startswith("text/plain")
+    headers = CIMultiDict(answer.headers)
+    if answer.status == 401:
+        assert answer.body == b""
+        assert headers["WWW-Authenticate"].startswith("Basic ")
+        return
+    line = answer.body.decode()
+    assert re.fullmatch(r"[ -~]+ c0ffee\n", line)
+    may_name = case.reason is FailureReason.BAD_CERTIFICATE_TEMPLATE or case.fault in NAMED
+    assert (case.fault is not None and case.fault in line) is (may_name and bool(case.fault))
+    assert (answer.status == 503) is ("Retry-After" in headers)
+
+
+def _expected_status(reason: FailureReason, ask: Ask, *, takes_codes: bool) -> int:
+    """Apply rule 3: 401 only where HTTP authentication is taken, and then where it was missing."""
+    if reason is FailureReason.NOT_AUTHENTICATED:
+        return 401 if takes_codes else 403
+    if reason in UNTRUSTED and takes_codes and ask.code is None:
+        return 401
+    return STATUS[reason]
+
+
+async def _takes_codes(site: Site, ask: Ask) -> bool:
+    policy = await site.policy()
+    profile = policy.enrollment_profiles[ask.profile or "bootstrap"]
+    initial = ask.operation is Operation.INITIAL
+    taken = profile.initial_credentials if initial else profile.renewal_credentials
+    return CredentialKind.ONE_TIME_CODE in taken
+
+
+async def _post(site: Site, ask: Ask) -> WireResponse:
+    operation = "simpleenroll" if ask.operation is Operation.INITIAL else "simplereenroll"
+    headers = {"Content-Type": "application/pkcs10"}
+    if ask.code is not None:
+        pair = b64encode(f"{ask.reference}:{ask.code}".encode()).decode()
+        headers["Authorization"] = f"Basic {pair}"
+    wire = WireRequest(
+        method="POST",
+        path=f"{ask.profile}/{operation}" if ask.profile else operation,
+        query="",
+        headers=CIMultiDict(headers),
+        body=b64encode(ask.csr),
+        peer_chain=(ask.held.der,) if ask.held is not None else (),
+        peer_address=PEER,
+        correlation_id="c0ffee",
+        received_at=site.clock.now(),
+    )
+    return await (await _endpoint(site))(wire)
+
+
+async def _endpoint(site: Site) -> ProtocolEndpoint:
+    mirror = PolicyMirror(site.registry)
+    await mirror.refresh()
+    return ProtocolEndpoint(
+        name=ProtocolName.EST,
+        handler=ESTHandler(Labels(mirror, ProtocolName.EST, tuple)),
+        pipeline=site.pipeline,
+        backoff=Backoff(burst=0, per_second=1, monotonic=time.monotonic),
+        metrics=Metrics(),
+        is_operation=bool,
+    )
