@@ -1,5 +1,6 @@
 """Use cases: register a device, and make a one-time code for it."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ CODE_LIFETIME = timedelta(days=7)
 MAXIMUM_NAME_LENGTH = 64
 MAXIMUM_USES = 1_000
 MAXIMUM_LIFETIME = timedelta(days=3_660)
+MAXIMUM_ATTRIBUTE_LENGTH = 1_024
+
+_ATTRIBUTE_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,10 @@ class MadeCode:
     expires_at: datetime
 
 
+class RegistrationError(ValueError):
+    """What was said of a device or its code cannot be; the message says what was expected."""
+
+
 class Registration:
     """Brings devices and their codes into the registry."""
 
@@ -73,10 +81,11 @@ class Registration:
     ) -> tuple[Device, MadeCode | None]:
         """Register a device (T-01) and make its code, if terms for one are given.
 
-        Raises ValueError (a name or identity that cannot be), NotFound (group), Refused
-        (group disabled), AlreadyTaken (device_name, identity).
+        Raises RegistrationError, IdentityFormatError, NotFound (group), Refused (group disabled),
+        AlreadyTaken (device_name, identity).
         """
         check_device_name(new.name)
+        _check_attributes(new)
         now = self._clock.now()
         async with self._registry.unit_of_work() as uow:
             policy = await uow.policy.snapshot()
@@ -103,7 +112,10 @@ class Registration:
     async def make_code(
         self, device_id: str, terms: CodeTerms, *, actor: str
     ) -> tuple[Device, MadeCode]:
-        """Make another code for a device; those it has stay good. Raises NotFound."""
+        """Make another code for a device; those it has stay good.
+
+        Raises RegistrationError, NotFound.
+        """
         async with self._registry.unit_of_work() as uow:
             device = await uow.devices.by_id(device_id)
             if device is None or device.state is DeviceState.DELETED:
@@ -128,9 +140,11 @@ class Registration:
         actor: str,
     ) -> MadeCode:
         if not timedelta(0) < terms.lifetime <= MAXIMUM_LIFETIME:
-            raise ValueError("a code lives for more than nothing and up to ten years, such as 7d")
+            raise RegistrationError(
+                "a code lives for more than nothing and up to ten years, such as 7d"
+            )
         if not 1 <= terms.uses <= MAXIMUM_USES:
-            raise ValueError(f"a code is good for 1 to {MAXIMUM_USES} uses")
+            raise RegistrationError(f"a code is good for 1 to {MAXIMUM_USES} uses")
         now = self._clock.now()
         clear = new_one_time_code(self._randomness.octets(13))
         code_id = new_id(now, self._randomness.octets(10))
@@ -161,15 +175,32 @@ class Registration:
 
 
 def check_device_name(name: str) -> None:
-    """Check a new device's name. Raises ValueError, which says what was expected."""
+    """Check a new device's name. Raises RegistrationError, which says what was expected."""
     if not 1 <= len(name) <= MAXIMUM_NAME_LENGTH or name != name.strip():
-        raise ValueError("a device name is 1 to 64 characters, without spaces around it")
+        raise RegistrationError("a device name is 1 to 64 characters, without spaces around it")
     if ":" in name:
-        raise ValueError("a device name holds no colon: HTTP Basic could not carry it")
+        raise RegistrationError("a device name holds no colon: HTTP Basic could not carry it")
     if not name.isprintable():
-        raise ValueError("a device name holds no control character, and no space but the plain one")
+        raise RegistrationError(
+            "a device name holds no control character, and no space but the plain one"
+        )
     if unicodedata.normalize("NFC", name) != name:
-        raise ValueError("a device name is written in Unicode normal form C")
+        raise RegistrationError("a device name is written in Unicode normal form C")
+
+
+def _check_attributes(new: NewDevice) -> None:
+    for key, value in new.attributes.items():
+        if not _ATTRIBUTE_KEY.fullmatch(key):
+            raise RegistrationError(
+                f"attribute {key!r}: a key is 1 to 64 letters, digits, dots, hyphens, underscores"
+            )
+        if len(value) > MAXIMUM_ATTRIBUTE_LENGTH or not value.isprintable():
+            raise RegistrationError(
+                f"attribute {key!r}: a value is at most {MAXIMUM_ATTRIBUTE_LENGTH} characters, "
+                "no control character among them"
+            )
+    if not (new.description or "").isprintable():
+        raise RegistrationError("a description is one line without control characters")
 
 
 def _group(policy: PolicySnapshot, tenant: str, name: str) -> DeviceGroup:

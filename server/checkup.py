@@ -2,21 +2,25 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
 
 import sqlalchemy as sa
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ca.ceremony import ISSUING, ROOT
 from enroll.failures import EnrollmentError
 from registry.tables import certificates
+from server.clock import SystemClock
 from server.config.load import Config, ConfigurationError, load_config
-from server.home import Home, HomeError
+from server.home import Home, HomeError, read_passphrase, read_private
 from server.identity import check_tls_certificate
-from server.wiring import Works, open_works, read_certificate
+from server.times import print_duration, rfc3339
+from server.wiring import Office, open_key, open_office, read_certificate
 
 SOON = timedelta(days=90)
 CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -40,56 +44,99 @@ def examine(home: Home) -> list[Finding]:
     try:
         config = load_config(home.configuration)
     except ConfigurationError as error:
-        return [_wrong("configuration", str(error))]
-    findings = [_good("configuration", str(home.configuration))]
-    try:
-        works = open_works(home, config, stream="cli")
-    except (HomeError, EnrollmentError) as error:
-        return [*findings, _wrong("keys and database", str(error))]
-    findings.append(_good("keys", "every key opens"))
-    findings.extend(asyncio.run(_look(works, config)))
-    return findings
-
-
-async def _look(works: Works, config: Config) -> list[Finding]:
-    try:
-        return await _inside(works, config)
-    except EnrollmentError as error:
-        return [_wrong("database", error.detail)]
-    finally:
-        await works.office.close()
-
-
-async def _inside(works: Works, config: Config) -> list[Finding]:
-    now = works.office.clock.now()
-    policy = await works.office.policy()
-    count = len(policy.enrollment_profiles)
+        return [_wrong("configuration", " ".join(str(error).split()))]
+    now = SystemClock().now()
     return [
-        _good("database", f"{count} enrollment profiles at policy version {policy.version}"),
-        _clock(works, now),
-        *_authorities(works, now),
-        await _crl(works, now),
-        _root_key(works),
-        _tls(works, config, now),
+        _good("configuration", str(home.configuration)),
+        *_keys(home, config),
+        *asyncio.run(_registry(home, config)),
+        *_authorities(home, now),
+        _tls(home, config, now),
     ]
 
 
-def _clock(works: Works, now: datetime) -> Finding:
+def _keys(home: Home, config: Config) -> Iterator[Finding]:
+    """Open every key, and see that those of CAs belong to their certificates."""
+    pairs = [(home.issuing_key, home.issuing_certificate), (home.audit_key, None)]
+    if home.root_key.exists():
+        pairs.append((home.root_key, home.root_certificate))
+    else:
+        words = "not on this machine: the root's CRL is not renewed here"
+        yield _warning("root key", words)
+    try:
+        read_private(home.registry_key)
+        passphrase = read_passphrase(home.resolve(config.keys.passphrase_file))
+        for path, certificate in pairs:
+            key = open_key(path, passphrase)
+            if certificate and read_certificate(certificate).public_key() != key.public_key():
+                yield _wrong("keys", f"{path}: is not the key of {certificate}")
+                return
+    except HomeError as error:
+        yield _wrong("keys", str(error))
+    else:
+        yield _good("keys", "every key opens")
+
+
+async def _registry(home: Home, config: Config) -> list[Finding]:
+    """Look at what only the database knows."""
+    try:
+        office = open_office(home, config, stream="cli")
+    except (HomeError, EnrollmentError) as error:
+        return [_wrong("database", str(error))]
+    try:
+        policy = await office.policy()
+        words = f"{len(policy.enrollment_profiles)} profiles, policy version {policy.version}"
+        return [_good("database", words), _clock(office), *[each async for each in _crls(office)]]
+    except EnrollmentError as error:
+        return [_wrong("database", error.detail)]
+    finally:
+        await office.close()
+
+
+def _clock(office: Office) -> Finding:
     """Compare the clock with the last certificate: time must not have gone back (K1)."""
-    with works.office.registry.engine.connect() as connection:
+    now = office.clock.now()
+    with office.registry.engine.connect() as connection:
         last = connection.execute(sa.select(sa.func.max(certificates.c.issued_at))).scalar()
     if last is not None and datetime.fromisoformat(last) > now + CLOCK_TOLERANCE:
-        return _wrong("clock", f"a certificate was issued at {last}, which is in the future")
-    return _good("clock", now.isoformat(timespec="seconds"))
+        return _wrong(
+            "clock", f"it is {rfc3339(now)} here, but a certificate was issued at {last}: set it"
+        )
+    return _good("clock", rfc3339(now))
 
 
-def _authorities(works: Works, now: datetime) -> Iterable[Finding]:
-    for name, certificate in (
-        (ROOT, works.root),
-        (ISSUING, works.issuers[ISSUING].certificate),
-    ):
+async def _crls(office: Office) -> AsyncIterator[Finding]:
+    """Look at the newest lists; those of an issuer whose key is here renew themselves."""
+    now = office.clock.now()
+    for issuer, here in ((ISSUING, True), (ROOT, office.home.root_key.exists())):
+        async with office.registry.unit_of_work() as uow:
+            latest = await uow.crls.latest(issuer)
+        name = f"CRL {issuer}"
+        if latest is None:
+            yield _warning(name, "none yet: the server makes one when it starts")
+            continue
+        remedy = "start the server" if here else "put keys/root.key back and start the server"
+        detail = (
+            f"number {latest.number}, {print_duration(now - latest.this_update)} old, "
+            f"until {rfc3339(latest.next_update)}"
+        )
+        if latest.next_update <= now:
+            yield _wrong(name, f"out of date: {detail}; {remedy}, which renews it")
+        elif not here and latest.next_update - now < SOON:
+            yield _warning(name, f"{detail}; {remedy}, which renews it")
+        else:
+            yield _good(name, detail)
+
+
+def _authorities(home: Home, now: datetime) -> Iterator[Finding]:
+    for name, path in ((ROOT, home.root_certificate), (ISSUING, home.issuing_certificate)):
+        try:
+            certificate = read_certificate(path)
+        except HomeError as error:
+            yield _wrong(f"CA {name}", str(error))
+            continue
         left = certificate.not_valid_after_utc - now
-        detail = f"until {certificate.not_valid_after_utc:%Y-%m-%d}"
+        detail = f"until {rfc3339(certificate.not_valid_after_utc)}"
         if left <= timedelta(0) or now < certificate.not_valid_before_utc:
             yield _wrong(f"CA {name}", f"not valid now: {detail}")
         elif left < SOON:
@@ -98,50 +145,61 @@ def _authorities(works: Works, now: datetime) -> Iterable[Finding]:
             yield _good(f"CA {name}", detail)
 
 
-async def _crl(works: Works, now: datetime) -> Finding:
-    async with works.office.registry.unit_of_work() as uow:
-        latest = await uow.crls.latest(ISSUING)
-    if latest is None:
-        return _warning("CRL", "none yet: the server makes one when it starts")
-    detail = f"number {latest.number}, until {latest.next_update:%Y-%m-%d %H:%M} UTC"
-    if latest.next_update <= now:
-        return _warning("CRL", f"out of date: {detail}; the server renews it while it runs")
-    return _good("CRL", detail)
-
-
-def _root_key(works: Works) -> Finding:
-    if ROOT in works.issuers:
-        return _good("root key", "on this machine; it may be moved away, see docs/operations.md")
-    return _warning("root key", "not on this machine: the root's CRL is not renewed here")
-
-
-def _tls(works: Works, config: Config, now: datetime) -> Finding:
-    home = works.office.home
-    path = (
-        home.resolve(config.tls.certificate_file)
-        if config.tls.certificate_file
-        else home.tls_certificate
-    )
-    if not config.tls.certificate_file and not path.exists():
+def _tls(home: Home, config: Config, now: datetime) -> Finding:
+    """Look at the certificate that devices are shown (est-T18): the operator's, or ours."""
+    ours = not config.tls.certificate_file
+    path = home.tls_certificate if ours else home.resolve(config.tls.certificate_file)
+    if ours and not path.exists():
         return _good("TLS", "the server makes a certificate when it starts")
     try:
+        pem = path.read_bytes()
         certificate = read_certificate(path)
+        if not ours:
+            _check_operators_key(home, config, certificate)
         check_tls_certificate(certificate, now)
-    except HomeError as error:
+        missing = _uncovered(certificate, config)
+    except (OSError, HomeError) as error:
         return _wrong("TLS", str(error))
-    return _chain(path.read_bytes(), works, f"until {certificate.not_valid_after_utc:%Y-%m-%d}")
+    detail = f"until {rfc3339(certificate.not_valid_after_utc)}"
+    if missing:
+        remedy = "the server makes another when it starts" if ours else "take one that does"
+        return _maker(Finding.WARNING if ours else Finding.WRONG)(
+            "TLS", f"it does not name {', '.join(missing)}: {remedy}"
+        )
+    return _chain(pem, read_certificate(home.root_certificate), detail, ours=ours)
 
 
-def _chain(pem: bytes, works: Works, detail: str) -> Finding:
+def _check_operators_key(home: Home, config: Config, certificate: x509.Certificate) -> None:
+    path = home.resolve(config.tls.private_key_file or config.tls.certificate_file)
+    try:
+        key = load_pem_private_key(read_private(path), None)
+    except (ValueError, TypeError) as error:
+        raise HomeError(f"{path}: no private key that opens without a passphrase") from error
+    if key.public_key() != certificate.public_key():
+        raise HomeError(f"{path}: is not the key of the TLS certificate")
+
+
+def _uncovered(certificate: x509.Certificate, config: Config) -> list[str]:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    present = {str(each.value) for each in names}
+    return [each for each in config.server.hosts if each not in present]
+
+
+def _chain(pem: bytes, root: x509.Certificate, detail: str, *, ours: bool) -> Finding:
     """Check that each certificate of the file is signed by the next, the last by our root."""
-    chain = [*x509.load_pem_x509_certificates(pem), works.root]
+    chain = [*x509.load_pem_x509_certificates(pem), root]
+    if len(chain) > 2 and chain[-2] == root:  # noqa: PLR2004 - a file that holds its root as well
+        chain.pop()
     try:
         for below, above in itertools.pairwise(chain):
             below.verify_directly_issued_by(above)
-    except Exception as error:  # noqa: BLE001 - any fault means that it does not chain
-        if works.office.config.tls.certificate_file:
-            return _warning("TLS", f"{detail}; it does not chain to our root: {error!r}")
-        return _wrong("TLS", f"the chain does not verify: {error!r}")
+    except (ValueError, TypeError, InvalidSignature):
+        if ours:
+            return _wrong("TLS", f"{detail}, but its chain does not lead to our root")
+        return _warning(
+            "TLS",
+            f"{detail}; its chain does not lead to our root, so devices need another to trust",
+        )
     return _good("TLS", detail)
 
 

@@ -1,5 +1,10 @@
 """The demo device of `enroll run`, and the lines that take it through its life."""
 
+import shlex
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
 from enroll.device import Device, DeviceState
 from enroll.registration import CodeTerms, MadeCode, NewDevice
 from server.config.load import Config
@@ -11,14 +16,17 @@ NAME = "demo-1"
 ACTOR = "cli:run"
 
 
-async def prepare_demo(home: Home, config: Config, listening: Listening) -> str:
-    """Register the demo device if it is new, make a code for it, and write what to paste."""
+async def prepare_demo(home: Home, config: Config, listening: Listening, enroll: str) -> str:
+    """Register the demo device if it is new, make a code for it, and write what to paste.
+
+    `enroll` is how a shell calls the command on this home.
+    """
     office = open_office(home, config, stream="cli")
     try:
         device, made = await _demo_device(office)
     finally:
         await office.close()
-    return _text(home, listening, device, made)
+    return _addresses(home, listening) + _lines(home, listening, device, made, enroll)
 
 
 async def _demo_device(office: Office) -> tuple[Device, MadeCode]:
@@ -38,42 +46,56 @@ async def _demo_device(office: Office) -> tuple[Device, MadeCode]:
     return await office.registration.make_code(found.device_id, CodeTerms(), actor=ACTOR)
 
 
-def _text(home: Home, listening: Listening, device: Device, made: MadeCode) -> str:
-    port = listening.https.rpartition(":")[2]
-    est = f"https://localhost:{port}/.well-known/est"
-    options = f"--cacert {home.root_certificate} -H 'Content-Type: application/pkcs10'"
+def _addresses(home: Home, listening: Listening) -> str:
+    root = x509.load_pem_x509_certificate(home.root_certificate.read_bytes())
+    return f"""
+EST          https://{_reachable(listening.https)}/.well-known/est
+HTTP         http://{_reachable(listening.http)}   (/crl/issuing.crl /ca/issuing.crt /roots.pem)
+Management   https://{_reachable(listening.management)}   (/livez /readyz /version /metrics)
+Root         {home.root_certificate}
+Fingerprint  {root.fingerprint(hashes.SHA256()).hex()}   (SHA-256 of the root)
+"""
+
+
+def _lines(home: Home, listening: Listening, device: Device, made: MadeCode, enroll: str) -> str:
+    est = f"https://{_reachable(listening.https)}/.well-known/est"
+    curl = f"curl -fsS --cacert {shlex.quote(str(home.root_certificate))}"
+    post = "-H 'Content-Type: application/pkcs10' --data-binary"
     take = "| openssl base64 -d | openssl pkcs7 -inform DER -print_certs"
     key = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
     csr = "-outform DER | openssl base64"
-    enroll = f"enroll --home {home.path}"
+    look = "openssl x509 -noout -subject -issuer -dates"
     return f"""
-EST         {est}
-HTTP        http://{listening.http}   (CRL, CA certificates)
-Management  https://{listening.management}   (/livez /readyz /metrics)
-Root        {home.root_certificate}
-
 Device {device.name} is {device.state}. Paste into another terminal, in an empty folder:
 
 # 1. a bootstrap certificate, with its one-time code: Enrolled -> Registered
 {key} -keyout boot.key -subj /CN={device.name} {csr} > boot.b64
-curl -sS {options} -u {device.name}:{made.clear} --data-binary @boot.b64 \\
+{curl} -u {device.name}:{made.clear} {post} @boot.b64 \\
     {est}/simpleenroll {take} -out boot.pem
-openssl x509 -in boot.pem -noout -subject -issuer -dates
+{look} -in boot.pem
 
 # 2. an operational certificate, with the bootstrap certificate: Registered -> Provisioned
 {key} -keyout op.key -subj /CN={device.name} {csr} > op.b64
-curl -sS {options} --cert boot.pem --key boot.key --data-binary @op.b64 \\
+{curl} --cert boot.pem --key boot.key {post} @op.b64 \\
     {est}/operational/simpleenroll {take} -out op.pem
-openssl x509 -in op.pem -noout -subject -issuer -dates
+{look} -in op.pem
 
 # 3. its renewal, with a new key and the same subject
 {key} -keyout op2.key -subj /CN={device.name} {csr} > op2.b64
-curl -sS {options} --cert op.pem --key op.key --data-binary @op2.b64 \\
+{curl} --cert op.pem --key op.key {post} @op2.b64 \\
     {est}/simplereenroll {take} -out op2.pem
-openssl x509 -in op2.pem -noout -subject -issuer -dates
+{look} -in op2.pem
 
-# What the server knows now
+# What the server knows now, and what it was asked
 {enroll} device show {device.name} -o json
+{enroll} attempts
 
 Ctrl-C ends the server.
+
 """
+
+
+def _reachable(address: str) -> str:
+    """Write an address as this host reaches it: one that stands for all interfaces is its own."""
+    host, _, port = address.rpartition(":")
+    return f"localhost:{port}" if host in {"0.0.0.0", "[::]", "127.0.0.1"} else address  # noqa: S104 - compared, not bound

@@ -1,6 +1,7 @@
 """The home: where an installation's files lie, and who may read them."""
 
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -75,10 +76,8 @@ class Home:
 
     def database_url(self, url: str) -> str:
         """Complete a relative SQLite path with the home's; other databases stay as they are."""
-        prefix = "sqlite:///"
-        if url.startswith(prefix) and not url.startswith(prefix + "/"):
-            return f"{prefix}{self.path / url.removeprefix(prefix)}"
-        return url
+        found = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^/].*)", url)
+        return f"{found[1]}{self.path / found[2]}" if found else url
 
 
 def create_directory(path: Path) -> None:

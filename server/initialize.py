@@ -1,5 +1,6 @@
 """Making an installation: all of it, or nothing."""
 
+import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -20,10 +21,10 @@ from enroll.events import EnrollmentEvent, EventName
 from enroll.failures import Refused
 from enroll.ports import AccessKey
 from registry.code_vault import MASTER_OCTETS
-from registry.engine import migrate
+from registry.engine import SQLITE, migrate, normal_url
 from server.clock import SystemClock, SystemRandomness
 from server.config.load import Config, load_config
-from server.config.model import parse_address
+from server.config.model import check_database_url, parse_address, parse_host
 from server.defaults import default_policy
 from server.home import (
     Home,
@@ -35,6 +36,7 @@ from server.home import (
 from server.wiring import Office, open_office
 
 ADMIN = "admin"
+_CA_NAME = re.compile(r"\S(.{0,46}\S)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,25 +69,62 @@ class Initialized:
         }
 
 
+class WishError(ValueError):
+    """A wish cannot be met as it was said; the message says what was expected."""
+
+
 async def initialize(home: Home, wishes: Wishes) -> Initialized:
     """Make everything in a folder beside, and put it in place when it is whole.
 
-    Raises Refused if there is something at the home already, HomeError, ConfigurationError.
+    Raises WishError, Refused if there is something already, HomeError, ConfigurationError,
+    RegistryUnavailable.
     """
+    _check(wishes)
     if home.path.exists() and (not home.path.is_dir() or any(home.path.iterdir())):
         raise Refused(f"{home.path} is there already; choose another home with --home")
-    home.path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Home(home.path.with_name(f".{home.path.name}.{secrets.token_hex(4)}"))
+    draft = _draft(home)
     try:
         create_directory(draft.path)
         made = await _make(draft, home, wishes)
-        if home.path.exists():
-            home.path.rmdir()
-        draft.path.rename(home.path)
+        _put_in_place(draft, home)
     except BaseException:
         shutil.rmtree(draft.path, ignore_errors=True)
         raise
     return made
+
+
+def _check(wishes: Wishes) -> None:
+    if not _CA_NAME.fullmatch(wishes.name) or not wishes.name.isprintable():
+        raise WishError("--name: expected 1 to 48 characters, without spaces around them")
+    try:
+        for host in wishes.hosts:
+            parse_host(host)
+    except ValueError as error:
+        raise WishError(f"--host: {error}") from error
+    try:
+        if wishes.database is not None:
+            check_database_url(wishes.database)
+    except ValueError as error:
+        raise WishError(f"--database: {error}") from error
+
+
+def _draft(home: Home) -> Home:
+    """Choose where to make the home: on the file system that it is to be on."""
+    name = f".{home.path.name}.{secrets.token_hex(4)}"
+    if home.path.exists():  # Somebody made it, perhaps to mount something there.
+        return Home(home.path / name)
+    home.path.parent.mkdir(parents=True, exist_ok=True)
+    return Home(home.path.with_name(name))
+
+
+def _put_in_place(draft: Home, home: Home) -> None:
+    """Rename it, or what is in it: the configuration last, for with that a home is there."""
+    if not home.path.exists():
+        draft.path.rename(home.path)
+        return
+    for each in sorted(draft.path.iterdir(), key=lambda each: each == draft.configuration):
+        each.rename(home.path / each.name)
+    draft.path.rmdir()
 
 
 async def _make(draft: Home, final: Home, wishes: Wishes) -> Initialized:
@@ -97,7 +136,9 @@ async def _make(draft: Home, final: Home, wishes: Wishes) -> Initialized:
     write_private(draft.registry_key, SystemRandomness().octets(MASTER_OCTETS))
     now = SystemClock().now()
     root = _make_authorities(draft, config, wishes.name, passphrase, now)
-    migrate(draft.database_url(config.database.url.get_secret_value()))
+    database = draft.database_url(config.database.url.get_secret_value())
+    _make_database_file(database)
+    migrate(database)
     office = open_office(draft, config, stream="cli")
     try:
         admin_key = await _fill(office, root, now)
@@ -110,6 +151,20 @@ async def _make(draft: Home, final: Home, wishes: Wishes) -> Initialized:
         urls=_urls(config),
         admin_key=admin_key,
     )
+
+
+def _make_database_file(url: str) -> None:
+    """Make a SQLite database's file for its owner alone; SQLite gives its others the same mode.
+
+    Raises Refused if it is there and holds anything.
+    """
+    address = normal_url(url)
+    if address.get_backend_name() != SQLITE or not address.database:
+        return
+    path = Path(address.database)
+    if path.exists() and path.stat().st_size:
+        raise Refused(f"{path} is there already; choose another database with --database")
+    write_private(path, b"")
 
 
 def _write_configuration(draft: Home, wishes: Wishes) -> None:
@@ -191,9 +246,15 @@ async def _fill(office: Office, root: x509.Certificate, now: datetime) -> str:
 def _urls(config: Config) -> dict[str, str]:
     host = config.server.hosts[0] if config.server.hosts else "localhost"
     host = f"[{host}]" if ":" in host else host
-    secure = parse_address(config.server.https)[1]
-    plain = parse_address(config.server.http)[1]
-    management = parse_address(config.server.management)[1]
+    secure, plain, management = (
+        # A listener that is switched off has no port; its addresses name the usual one.
+        parse_address(address or usual)[1]
+        for address, usual in (
+            (config.server.https, "localhost:8443"),
+            (config.server.http, "localhost:8080"),
+            (config.server.management, "localhost:9443"),
+        )
+    )
     return {
         "est": f"https://{host}:{secure}/.well-known/est",
         "scep": f"http://{host}:{plain}/scep",

@@ -10,24 +10,34 @@ from enroll.certificates import CertificateRecord, CertificateStatus, Revocation
 from enroll.failures import NotFound, Refused
 from server.cli.devices import certificate_data
 from server.cli.office import Office, actor, find_device, work
-from server.cli.output import Data, Format, Output, confirm, rfc3339, show, show_all
+from server.cli.output import Data, Format, Output, Yes, confirm, show, show_all, when
 
 app = typer.Typer(no_args_is_help=True, help="Certificates: look at, revoke.")
 
 Serial = Annotated[
-    str, typer.Argument(metavar="SERIAL", help="In hex, with or without colons, in any case.")
+    str,
+    typer.Argument(
+        metavar="SERIAL", help="In hex: in any case, with or without colons and leading zeros."
+    ),
 ]
-_REASONS = [each.value for each in RevocationReason if each.value != "certificateHold"]
+_REASONS = {
+    each.value.lower(): each
+    for each in RevocationReason
+    if each is not RevocationReason.CERTIFICATE_HOLD
+}
+_REASON_NAMES = ", ".join(_REASONS.values())
 
 
 @app.command("list")
 def list_(
     context: typer.Context,
-    device: Annotated[str | None, typer.Option(help="Only this device's.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="Only this device's.")
+    ] = None,
     status: Annotated[CertificateStatus | None, typer.Option(help="Only those.")] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """List certificates, newest first."""
+    """List certificates, newest first; the server's own among them."""
 
     async def run(office: Office) -> list[CertificateRecord]:
         owner = await find_device(office, device) if device else None
@@ -53,9 +63,9 @@ def show_(context: typer.Context, serial: Serial, output: Output = Format.TEXT) 
         {
             **_data(record),
             "subject": record.certificate.subject.rfc4514_string(),
-            "issued_at": rfc3339(record.issued_at),
-            "confirmed_at": rfc3339(record.confirmed_at),
-            "revoked_at": rfc3339(record.revoked_at),
+            "issued_at": when(record.issued_at),
+            "confirmed_at": when(record.confirmed_at),
+            "revoked_at": when(record.revoked_at),
             "revocation_reason": (
                 record.revocation_reason.value if record.revocation_reason else None
             ),
@@ -70,25 +80,37 @@ def show_(context: typer.Context, serial: Serial, output: Output = Format.TEXT) 
 def revoke(
     context: typer.Context,
     serial: Serial,
-    reason: Annotated[str, typer.Option(help=f"One of {', '.join(_REASONS)} (RFC 5280 §5.3.1).")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    reason: Annotated[
+        str, typer.Option(metavar="REASON", help=f"One of {_REASON_NAMES} (RFC 5280 §5.3.1).")
+    ],
+    yes: Yes = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Revoke one certificate for good; a running server's next CRL names it within a second."""
-    if reason not in set(RevocationReason):
-        raise typer.BadParameter(f"--reason: expected one of {', '.join(_REASONS)}")
+    """Revoke a certificate for good.
+
+    A running server refuses it at once, and names it in its next CRL, within a second.
+    """
+    why = _reason(reason)
     confirm(f"This revokes certificate {serial} for good. Go on?", yes=yes)
 
     async def run(office: Office) -> Data:
         record = await _find(office, serial)
-        after = await office.lifecycle.revoke(record, RevocationReason(reason), actor=actor())
-        return {**_data(after), "revoked_at": rfc3339(after.revoked_at), "reason": reason}
+        after = await office.lifecycle.revoke(record, why, actor=actor())
+        return {**_data(after), "revoked_at": when(after.revoked_at), "reason": why.value}
 
     show(work(context, run), output)
 
 
+def _reason(text: str) -> RevocationReason:
+    found = _REASONS.get(text.lower())
+    if found is None:
+        advice = "; to hold a certificate, disable its device" if "hold" in text.lower() else ""
+        raise typer.BadParameter(f"--reason: expected one of {_REASON_NAMES}{advice}")
+    return found
+
+
 async def _find(office: Office, serial: str) -> CertificateRecord:
-    digits = re.sub(r"[:\s]", "", serial).lower().removeprefix("0x").lstrip("0")
+    digits = re.sub(r"[:\s]", "", serial).lower().removeprefix("0x").lstrip("0") or "0"
     if not re.fullmatch(r"[0-9a-f]{1,40}", digits):
         raise typer.BadParameter(f"SERIAL: {serial!r} is not a serial number in hex")
     async with office.registry.unit_of_work() as uow:

@@ -1,46 +1,66 @@
 """enroll device: add, list, show, code, disable, enable, reset."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
 from enroll.certificates import CertificateRecord
 from enroll.device import Device, DeviceState, DeviceStatus, IdentityKind
-from enroll.ports import UnitOfWork
 from enroll.profiles import PolicySnapshot
 from enroll.registration import CodeTerms, MadeCode, NewDevice
 from server.cli.office import Office, actor, find_device, work
-from server.cli.output import Data, Format, Output, confirm, rfc3339, say, show, show_all
+from server.cli.output import Data, Format, Output, Yes, confirm, say, show, show_all, when
 from server.cli.values import parse_duration, parse_pairs
 
 app = typer.Typer(no_args_is_help=True, help="Devices: register, look at, stop, let on.")
 
-Reference = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's name or id.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the device.")]
-Lifetime = Annotated[str, typer.Option("--ttl", help="How long the code is good, such as 7d.")]
-Uses = Annotated[int, typer.Option("--uses", min=1, help="How many certificates it is good for.")]
+Reference = Annotated[
+    str, typer.Argument(metavar="DEVICE", help="The device's name, serial number or id.")
+]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
+]
+Lifetime = Annotated[
+    str, typer.Option("--ttl", metavar="DURATION", help="How long the code is good: 90m, 12h, 7d.")
+]
+Uses = Annotated[
+    int, typer.Option("--uses", metavar="N", help="How many certificates the code is good for.")
+]
+CERTIFICATE_COLUMNS = ("serial_number", "profile", "class", "status", "not_after")
+"""What people see of a certificate among others; 'certificate show' tells all."""
 
 
 @app.command()
 def add(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="1 to 64 characters, unique, never changed.")],
-    group: Annotated[str, typer.Option(help="The device group.")] = "default",
-    serial: Annotated[str | None, typer.Option(help="The serial number on the device.")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="1 to 64 characters, unique, never changed.")
+    ],
+    group: Annotated[str, typer.Option(metavar="GROUP", help="Its device group.")] = "default",
+    serial: Annotated[
+        str | None, typer.Option(metavar="SN", help="The serial number on the device.")
+    ] = None,
     identity: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND=VALUE", help=f"One of {', '.join(IdentityKind)}; repeatable."),
+        typer.Option(
+            metavar="KIND=VALUE",
+            help=f"Something else to know it by; repeatable. KIND is {', '.join(IdentityKind)}.",
+        ),
     ] = None,
     attribute: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with it; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="For names in certificates, and you; repeatable."),
     ] = None,
-    description: Annotated[str | None, typer.Option(help="A line for people.")] = None,
+    description: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="A line for people.")
+    ] = None,
     no_code: Annotated[bool, typer.Option("--no-code", help="Make no one-time code.")] = False,
     ttl: Lifetime = "7d",
     uses: Uses = 1,
     output: Output = Format.TEXT,
 ) -> None:
-    """Register a device, and make its one-time code, which is shown once."""
+    """Register a device and make its one-time code, shown once."""
     terms = None if no_code else CodeTerms(lifetime=parse_duration(ttl), uses=uses)
     new = NewDevice(
         name=name,
@@ -61,18 +81,25 @@ def add(
 @app.command("list")
 def list_(
     context: typer.Context,
-    state: Annotated[DeviceState | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[
+        DeviceState | None, typer.Option(help="Only those in this state.", show_choices=True)
+    ] = None,
     status: Annotated[DeviceStatus | None, typer.Option(help="Only those.")] = None,
-    group: Annotated[str | None, typer.Option(help="Only members of this group.")] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="GROUP", help="Only members of this group.")
+    ] = None,
     output: Output = Format.TEXT,
 ) -> None:
     """List devices."""
 
     async def run(office: Office) -> list[Data]:
         policy = await office.policy()
+        owned: dict[str, list[CertificateRecord]] = {}
         async with office.registry.unit_of_work() as uow:
             devices = await uow.devices.list()
-        return [_summary(each, policy) for each in devices]
+            for record in await uow.certificates.list():
+                owned.setdefault(record.device_id or "", []).append(record)
+        return [device_data(each, policy, owned.get(each.device_id, ())) for each in devices]
 
     rows = [
         row
@@ -90,12 +117,9 @@ def show_(context: typer.Context, device: Reference, output: Output = Format.TEX
     """Show a device with its identities and certificates."""
 
     async def run(office: Office) -> Data:
-        found = await find_device(office, device)
-        policy = await office.policy()
-        async with office.registry.unit_of_work() as uow:
-            return await _detail(found, policy, uow)
+        return await _detail(office, await find_device(office, device))
 
-    show(work(context, run), output)
+    _show_device(work(context, run), output)
 
 
 @app.command()
@@ -121,28 +145,28 @@ def code(
 def disable(
     context: typer.Context, device: Reference, reason: Reason, output: Output = Format.TEXT
 ) -> None:
-    """Refuse the device from its next request on, until a person enables it."""
+    """Refuse a device from its next request on, until it is enabled."""
 
     async def run(office: Office) -> Data:
         found = await find_device(office, device)
         after = await office.lifecycle.disable(found.device_id, reason, actor=actor())
-        return _summary(after, await office.policy())
+        return await _detail(office, after)
 
-    show(work(context, run), output)
+    _show_device(work(context, run), output)
 
 
 @app.command()
 def enable(
     context: typer.Context, device: Reference, reason: Reason, output: Output = Format.TEXT
 ) -> None:
-    """Let a disabled device take part again; certificates on hold are released."""
+    """Let a disabled device take part again, with its certificates."""
 
     async def run(office: Office) -> Data:
         found = await find_device(office, device)
         after = await office.lifecycle.enable(found.device_id, reason, actor=actor())
-        return _summary(after, await office.policy())
+        return await _detail(office, after)
 
-    show(work(context, run), output)
+    _show_device(work(context, run), output)
 
 
 @app.command()
@@ -150,16 +174,16 @@ def reset(
     context: typer.Context,
     device: Reference,
     reason: Reason,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     output: Output = Format.TEXT,
 ) -> None:
-    """Begin again: revoke every certificate and code of the device and make one new code."""
-    confirm(f"This revokes every certificate of {device}. Go on?", yes=yes)
+    """Begin again: revoke all certificates and codes, make one new code."""
+    confirm(f"This revokes every certificate and code of {device}. Go on?", yes=yes)
 
     async def run(office: Office) -> Data:
         found = await find_device(office, device)
         after, made = await office.lifecycle.reset(found.device_id, reason, actor=actor())
-        return _with_code(after, await office.policy(), made)
+        return {**await _detail(office, after), **_with_code(after, await office.policy(), made)}
 
     _show_code(work(context, run), output)
 
@@ -173,7 +197,10 @@ def _identity(text: str) -> tuple[IdentityKind, str]:
     return IdentityKind(kind), value
 
 
-def _summary(device: Device, policy: PolicySnapshot) -> dict[str, object]:
+def device_data(
+    device: Device, policy: PolicySnapshot, certificates: Iterable[CertificateRecord]
+) -> Data:
+    """Show a device in the words of every verb that does."""
     return {
         "id": device.device_id,
         "name": device.name,
@@ -187,21 +214,29 @@ def _summary(device: Device, policy: PolicySnapshot) -> dict[str, object]:
         "connection": device.connection.value,
         "description": device.description,
         "source": device.source,
-        "created_at": rfc3339(device.created_at),
-        "updated_at": rfc3339(device.updated_at),
-    }
-
-
-async def _detail(device: Device, policy: PolicySnapshot, uow: UnitOfWork) -> Data:
-    certificates = await uow.certificates.of_device(device.device_id)
-    return {
-        **_summary(device, policy),
+        "created_at": when(device.created_at),
+        "updated_at": when(device.updated_at),
         "identities": [
             {"kind": each.kind.value, "value": each.value} for each in device.identities
         ],
         "attributes": dict(device.attributes),
         "certificates": [certificate_data(each) for each in certificates],
     }
+
+
+async def _detail(office: Office, device: Device) -> Data:
+    policy = await office.policy()
+    async with office.registry.unit_of_work() as uow:
+        certificates = await uow.certificates.of_device(device.device_id)
+    return device_data(device, policy, certificates)
+
+
+def _show_device(data: Data, output: Format) -> None:
+    show(
+        data,
+        output,
+        {"identities": ("kind", "value"), "certificates": CERTIFICATE_COLUMNS},
+    )
 
 
 def certificate_data(record: CertificateRecord) -> dict[str, object]:
@@ -212,8 +247,8 @@ def certificate_data(record: CertificateRecord) -> dict[str, object]:
         "profile": record.profile,
         "class": record.certificate_class.value,
         "status": record.status.value,
-        "not_before": rfc3339(record.not_valid_before),
-        "not_after": rfc3339(record.not_valid_after),
+        "not_before": when(record.not_valid_before),
+        "not_after": when(record.not_valid_after),
         "issuer": record.issuer,
     }
 
@@ -226,11 +261,11 @@ def _with_code(device: Device, policy: PolicySnapshot, made: MadeCode | None) ->
         "state": device.state.value,
         "status": device.status.value,
         "code": made.clear if made else None,
-        "code_expires_at": rfc3339(made.expires_at) if made else None,
+        "code_expires_at": when(made.expires_at) if made else None,
     }
 
 
 def _show_code(data: Data, output: Format) -> None:
-    show(data, output)
+    _show_device(data, output)
     if data["code"] is not None:
         say("The code is shown this once; it is kept as a digest only.")

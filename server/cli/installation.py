@@ -1,6 +1,9 @@
 """enroll init, serve, run and check: the verbs about an installation as a whole."""
 
 import asyncio
+import shlex
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -20,35 +23,59 @@ from server.process import Introduce, run_server
 
 Hosts = Annotated[
     list[str] | None,
-    typer.Option("--host", help="A name or address in the TLS certificate; repeatable."),
+    typer.Option(
+        "--host",
+        metavar="HOST",
+        help="A name or address that devices reach the server by, for its TLS certificate; "
+        "repeatable. The first also stands in CRL and CA addresses.",
+    ),
 ]
-HTTPS = Annotated[str | None, typer.Option("--https", metavar="HOST:PORT", help="Device TLS.")]
-HTTP = Annotated[str | None, typer.Option("--http", metavar="HOST:PORT", help="Device plain.")]
+HTTPS = Annotated[
+    str | None,
+    typer.Option("--https", metavar="HOST:PORT", help="Where devices speak EST, with TLS."),
+]
+HTTP = Annotated[
+    str | None,
+    typer.Option("--http", metavar="HOST:PORT", help="Where CRLs and CA certificates are."),
+]
 Management = Annotated[
-    str | None, typer.Option("--management", metavar="HOST:PORT", help="Health and metrics.")
+    str | None,
+    typer.Option("--management", metavar="HOST:PORT", help="Where health and metrics are."),
 ]
 Unix = Annotated[
-    str | None, typer.Option("--unix", metavar="PATH", help="A socket for a proxy on this host.")
+    str | None,
+    typer.Option("--unix", metavar="PATH", help="A socket in plaintext, for a proxy on this host."),
 ]
 ReadyFile = Annotated[
-    Path | None, typer.Option("--ready-file", help="Written when all listeners accept.")
+    Path | None,
+    typer.Option(
+        "--ready-file", metavar="FILE", help="Written, with the addresses, when all accept."
+    ),
 ]
 
 
 def init(
     context: typer.Context,
-    name: Annotated[str, typer.Option(help="What the CA is called.")] = "Enrollment",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="What the CA is called in its certificates.")
+    ] = "Enrollment",
     host: Hosts = None,
     database: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the registry is to be.")
+        str | None,
+        typer.Option(
+            metavar="URL", help="Where the registry is to be; else registry.db in the home."
+        ),
     ] = None,
     passphrase_file: Annotated[
         Path | None,
-        typer.Option(help="Its first line opens the keys; without it, one is made in the home."),
+        typer.Option(
+            metavar="FILE",
+            help="Its first line opens the keys; without it, one is made beside the keys.",
+        ),
     ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Make an installation: home, keys, root and issuing CA, database, default profiles."""
+    """Make an installation: keys, CA, database, profiles."""
     home = current_home(context)
     wishes = Wishes(
         name=name,
@@ -59,19 +86,25 @@ def init(
     made = asyncio.run(initialize(home, wishes))
     show(made.data(), output)
     say("The admin key is shown this once; it is kept as a digest only.")
-    say(f"Next: enroll --home {home.path} serve, and: enroll device add NAME")
+    say(f"Next: {_command(home)} serve, and: {_command(home)} device add NAME")
 
 
 def serve(
     context: typer.Context,
-    dev: Annotated[bool, typer.Option("--dev", help="Use a throw-away home.")] = False,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Use a throw-away home, gone at the end.")
+    ] = False,
     https: HTTPS = None,
     http: HTTP = None,
     management: Management = None,
     unix: Unix = None,
     ready_file: ReadyFile = None,
 ) -> None:
-    """Serve until SIGTERM, which lets running requests finish, or SIGINT."""
+    """Serve until SIGTERM or SIGINT.
+
+    Running requests finish first. Addresses are those of enroll.toml unless given here; an empty
+    one switches a listener off, and port 0 takes a free port.
+    """
     overrides = {"https": https, "http": http, "management": management, "unix": unix}
     if dev:
         with tempfile.TemporaryDirectory(prefix="enroll-dev-") as folder:
@@ -91,9 +124,10 @@ def run(
     management: Management = None,
     ready_file: ReadyFile = None,
 ) -> None:
-    """Begin at once: make a home if there is none, and a demo device, and serve.
+    """Begin at once: a home, a demo device, and a server.
 
-    Prints the root's fingerprint, the addresses and lines to paste into another terminal.
+    Makes the home if there is none. Prints the root's fingerprint, the addresses, and lines to
+    paste into another terminal that take the demo device through its life.
     """
     home = current_home(context)
     if not home.exists:
@@ -103,15 +137,17 @@ def run(
     config = load_config(home.configuration)
 
     async def introduce(listening: Listening) -> None:
-        say(await prepare_demo(home, config, listening))
+        sys.stdout.write(await prepare_demo(home, config, listening, _command(home)))
+        sys.stdout.flush()
 
     _serve(home, config, overrides, ready_file, introduce)
 
 
 def check(context: typer.Context, output: Output = Format.TEXT) -> None:
-    """Look at configuration, keys, database, clock, CRL age, CA expiry and TLS chain.
+    """Look whether all is well, without serving.
 
-    Ends with 1 if anything is wrong; warnings alone do not count.
+    Looks at configuration, keys, database, clock, CRL age, CA expiry and TLS chain. Ends with 1
+    if anything is wrong; warnings alone do not count.
     """
     home = current_home(context)
     findings = examine(home)
@@ -119,6 +155,18 @@ def check(context: typer.Context, output: Output = Format.TEXT) -> None:
     show_all(rows, ("check", "result", "detail"), output)
     if any(each.result == Finding.WRONG for each in findings):
         raise typer.Exit(1)
+
+
+def _command(home: Home) -> str:
+    """Write how to call this very command on this home from anywhere, for a shell."""
+    called = Path(sys.argv[0]).absolute()
+    if called.name != "enroll":
+        words = [sys.executable, "-m", "server.cli"]
+    elif shutil.which("enroll") == str(called):
+        words = ["enroll"]
+    else:
+        words = [str(called)]
+    return shlex.join([*words, "--home", str(home.path)])
 
 
 def _serve(

@@ -3,18 +3,30 @@
 import importlib.metadata
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from enroll.failures import AlreadyTaken, ConcurrentChange, NotFound, Refused, RegistryUnavailable
-from server.cli import certificates, devices, installation, policies, records
+from enroll.failures import (
+    AlreadyTaken,
+    AuthorityUnavailable,
+    ConcurrentChange,
+    NotFound,
+    Refused,
+)
+from enroll.policy.identities import IdentityFormatError
+from enroll.policy.profiles import PolicyError
+from enroll.registration import RegistrationError
+from server.cli import certificates, database, devices, installation, policies, records
 from server.cli.output import say
 from server.config.load import ConfigurationError
 from server.fence import FenceError, check_packages
 from server.home import DEFAULT_NAME, ENVIRONMENT_NAME, Home, HomeError
+from server.initialize import WishError
 
+DONE = 0
 FAILED = 1
 USAGE = 2
 NOT_FOUND = 3
@@ -25,20 +37,24 @@ app = typer.Typer(
     name="enroll",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Certificate enrollment for devices. Begin with 'enroll run' or 'enroll init'.",
+    help="Certificate enrollment for devices. Begin with 'enroll run', or 'enroll init'.",
+    epilog="Ends with 0 done, 1 failed, 2 usage, 3 not found, 4 refused by policy or state, "
+    "5 unreachable. 'enroll COMMAND --help' tells more.",
 )
+app.command("run")(installation.run)
+app.command("init")(installation.init)
+app.command("serve")(installation.serve)
+app.command("check")(installation.check)
+app.command("attempts")(records.attempts)
 app.add_typer(devices.app, name="device")
+app.add_typer(certificates.app, name="certificate")
 app.add_typer(policies.groups, name="group")
 app.add_typer(policies.profiles, name="profile")
 app.add_typer(policies.certificate_profiles, name="certificate-profile")
-app.add_typer(certificates.app, name="certificate")
 app.add_typer(records.audit, name="audit")
-app.command("attempts")(records.attempts)
-app.command("init")(installation.init)
-app.command("serve")(installation.serve)
-app.command("run")(installation.run)
-app.command("check")(installation.check)
+app.add_typer(database.app, name="db")
 
 
 def _version(asked: bool) -> None:
@@ -53,6 +69,7 @@ def top(
     home: Annotated[
         Path | None,
         typer.Option(
+            metavar="DIR",
             help=f"The installation's directory; else ${ENVIRONMENT_NAME}, else ./{DEFAULT_NAME}.",
             show_default=False,
         ),
@@ -67,24 +84,40 @@ def top(
 
 
 def main() -> None:
-    """Run a command. Ends with 0 done, 1 failed, 2 usage, 3 not found, 4 refused, 5 unreachable."""
+    """Run the command that the process was started with, and end the process."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a device's name is no reason to fail.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # real streams
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command, and give the code that it ends with; faults are told in words."""
     try:
         check_packages()
-        app()
-    except NotFound as error:
-        _end(error, NOT_FOUND)
-    except (Refused, AlreadyTaken) as error:
-        _end(error, REFUSED)
-    except RegistryUnavailable as error:
-        _end(error, UNREACHABLE)
+        app(args=list(words), prog_name="enroll")
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else DONE
+    except tuple(_ENDINGS) as error:
+        say(f"enroll: {error}")
+        return next(code for kind, code in _ENDINGS.items() if isinstance(error, kind))
     except ConcurrentChange:
-        _end(Exception("something else changed this at the same moment; try again"), FAILED)
-    except (ConfigurationError, HomeError, FenceError) as error:
-        _end(error, FAILED)
-    except ValueError as error:
-        _end(error, USAGE)
+        say("enroll: something else changed this at the same moment; try again")
+        return FAILED
+    return DONE
 
 
-def _end(error: Exception, code: int) -> None:
-    say(f"enroll: {error}")
-    sys.exit(code)
+_ENDINGS: dict[type[Exception], int] = {
+    NotFound: NOT_FOUND,
+    Refused: REFUSED,
+    AlreadyTaken: REFUSED,
+    AuthorityUnavailable: UNREACHABLE,
+    PolicyError: USAGE,
+    RegistrationError: USAGE,
+    WishError: USAGE,
+    IdentityFormatError: USAGE,
+    ConfigurationError: FAILED,
+    HomeError: FAILED,
+    FenceError: FAILED,
+    OSError: FAILED,
+}

@@ -3,14 +3,14 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.cells import cell_len
+
+from server.times import rfc3339
 
 Data = Mapping[str, object]
 
@@ -23,41 +23,43 @@ class Format(StrEnum):
 
 
 Output = Annotated[
-    Format, typer.Option("--output", "-o", help="How to print: text for people, json for programs.")
+    Format,
+    typer.Option("--output", "-o", metavar="FORMAT", help="text for people, or json for programs."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 
-def rfc3339(at: datetime | None) -> str | None:
-    """Write a time as RFC 3339 in UTC, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
+def when(at: datetime | None) -> str | None:
+    """Write a time, if there is one, as every verb does."""
+    return rfc3339(at) if at else None
 
 
-def show(data: Data, output: Format) -> None:
-    """Print one object."""
+def show(data: Data, output: Format, tables: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Print one object; `tables` gives the columns that people see of the lists in it."""
     if output is Format.JSON:
-        _print_json(data)
+        print_json(data)
         return
     width = max((len(key) for key in data), default=0)
     for key, value in data.items():
-        for index, line in enumerate(_lines(value)):
-            label = key.replace("_", " ") if index == 0 else ""
-            sys.stdout.write(f"{label:<{width}}  {line}\n")
+        for index, line in enumerate(_lines(value, (tables or {}).get(key)) or [""]):
+            label = key if index == 0 else ""
+            sys.stdout.write(f"{label:<{width}}  {line}".rstrip() + "\n")
 
 
 def show_all(rows: Sequence[Data], columns: Sequence[str], output: Format) -> None:
-    """Print objects: a complete JSON array, or a table of the named columns."""
+    """Print objects: a complete JSON array, or a table of the named columns, a row a line."""
     if output is Format.JSON:
-        _print_json(list(rows))
-        return
-    if not rows:
+        print_json(list(rows))
+    elif not rows:
         say("none")
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(_cell(row.get(column))) for column in columns))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in _table(rows, columns))
+
+
+def print_json(data: object) -> None:
+    """Print one JSON document, in ASCII: no octet of it can steer a terminal."""
+    json.dump(data, sys.stdout, indent=2)
+    sys.stdout.write("\n")
 
 
 def say(words: str) -> None:
@@ -70,29 +72,53 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        say(f"{question} Give --yes to do it without being asked.")
+        say(f"{question} Nobody is here to answer: give --yes to do it without being asked.")
         raise typer.Exit(2)
     if not typer.confirm(question, err=True):
         say("Nothing was done.")
         raise typer.Exit(1)
 
 
-def _print_json(data: object) -> None:
-    json.dump(data, sys.stdout, ensure_ascii=False, indent=2)
-    sys.stdout.write("\n")
+def _lines(value: object, columns: Sequence[str] | None) -> list[str]:
+    """Lay out a value beside its key."""
+    if isinstance(value, Mapping):
+        pairs = [{"key": key, "value": each} for key, each in value.items()]
+        return _table(pairs, ("key", "value"))[1:]
+    if columns is not None and isinstance(value, list) and value:
+        return _table(value, columns)
+    if isinstance(value, str):
+        return [_printable(line) for line in value.splitlines()]
+    return [_cell(value)]
+
+
+def _table(rows: Sequence[Data], columns: Sequence[str]) -> list[str]:
+    """Align cells below their columns' names. Nothing is folded: terminals wrap, programs read."""
+    cells = [list(columns)]
+    cells += [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(cell_len(row[index]) for row in cells) for index in range(len(columns))]
+    return [
+        "  ".join(
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
         return ", ".join(_cell(each) for each in value)
     if isinstance(value, Mapping):
-        return " ".join(f"{key}={_cell(each)}" for key, each in value.items())
-    return str(value)
+        return " ".join(f"{_cell(key)}={_cell(each)}" for key, each in value.items())
+    return _printable(str(value))
 
 
-def _lines(value: object) -> Iterable[str]:
-    if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-        return (_cell(each) for each in value)
-    return (_cell(value),)
+def _printable(text: str) -> str:
+    """Escape what could steer a terminal: strangers choose some of what operators look at."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ca.ceremony import ISSUING
 from enroll.device import new_id
 from enroll.failures import NotFound
+from enroll.policy.profiles import PolicyError
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
@@ -27,14 +29,17 @@ certificate_profiles = typer.Typer(
     no_args_is_help=True, help="Certificate profiles: what a certificate looks like."
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME")]
+Copy = Annotated[str, typer.Option("--copy", metavar="OTHER", help="The one to start from.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable. See 'show' for keys."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable. 'show' lists them."),
 ]
-Copy = Annotated[str, typer.Option("--copy", help="The one to start from.")]
-Positional = Annotated[
-    list[str], typer.Argument(metavar="KEY=VALUE…", help="The keys to change. See 'show'.")
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE", help="Keys to set. Several values go with commas: a,b. See 'show'."
+    ),
 ]
 
 
@@ -55,17 +60,19 @@ def show_group(context: typer.Context, name: Name, output: Output = Format.TEXT)
 def add_group(
     context: typer.Context,
     name: Name,
+    changes: Changes = None,
     copy: Copy = "default",
     settings: Settings = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Add a device group like another."""
+    wanted = _settings(changes, settings)
 
     async def run(office: Office) -> Data:
         original = _group(await office.policy(), copy)
         identifier = new_id(SystemClock().now(), SystemRandomness().octets(10))
         group = replace(original, group_id=identifier, name=name)
-        group = with_settings(group, parse_pairs(settings or (), "--set"))
+        group = with_settings(group, wanted)
         return _group_data(await office.administration.put_group(group, new=True, actor=actor()))
 
     show(work(context, run), output)
@@ -73,12 +80,17 @@ def add_group(
 
 @groups.command("set")
 def set_group(
-    context: typer.Context, name: Name, changes: Positional, output: Output = Format.TEXT
+    context: typer.Context,
+    name: Name,
+    changes: Changes = None,
+    settings: Settings = None,
+    output: Output = Format.TEXT,
 ) -> None:
     """Change a device group."""
+    wanted = _settings(changes, settings, some=True)
 
     async def run(office: Office) -> Data:
-        group = with_settings(_group(await office.policy(), name), parse_pairs(changes, "set"))
+        group = with_settings(_group(await office.policy(), name), wanted)
         return _group_data(await office.administration.put_group(group, new=False, actor=actor()))
 
     show(work(context, run), output)
@@ -110,14 +122,17 @@ def add_profile(
     context: typer.Context,
     name: Name,
     copy: Copy,
+    changes: Changes = None,
     settings: Settings = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Add an enrollment profile like another; NAME is its slug in paths."""
+    wanted = _settings(changes, settings)
 
     async def run(office: Office) -> Data:
         profile = replace(_profile(await office.policy(), copy), slug=name)
-        profile = with_settings(profile, parse_pairs(settings or (), "--set"))
+        profile = with_settings(profile, wanted)
+        _check_issuer(profile)
         stored = await office.administration.put_enrollment_profile(
             profile, new=True, actor=actor()
         )
@@ -128,12 +143,18 @@ def add_profile(
 
 @profiles.command("set")
 def set_profile(
-    context: typer.Context, name: Name, changes: Positional, output: Output = Format.TEXT
+    context: typer.Context,
+    name: Name,
+    changes: Changes = None,
+    settings: Settings = None,
+    output: Output = Format.TEXT,
 ) -> None:
     """Change an enrollment profile; a running server follows within a second."""
+    wanted = _settings(changes, settings, some=True)
 
     async def run(office: Office) -> Data:
-        profile = with_settings(_profile(await office.policy(), name), parse_pairs(changes, "set"))
+        profile = with_settings(_profile(await office.policy(), name), wanted)
+        _check_issuer(profile)
         stored = await office.administration.put_enrollment_profile(
             profile, new=False, actor=actor()
         )
@@ -162,14 +183,16 @@ def add_certificate_profile(
     context: typer.Context,
     name: Name,
     copy: Copy,
+    changes: Changes = None,
     settings: Settings = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Add a certificate profile like another."""
+    wanted = _settings(changes, settings)
 
     async def run(office: Office) -> Data:
         profile = replace(_certificate_profile(await office.policy(), copy), name=name)
-        profile = with_settings(profile, parse_pairs(settings or (), "--set"))
+        profile = with_settings(profile, wanted)
         stored = await office.administration.put_certificate_profile(
             profile, new=True, actor=actor()
         )
@@ -180,20 +203,33 @@ def add_certificate_profile(
 
 @certificate_profiles.command("set")
 def set_certificate_profile(
-    context: typer.Context, name: Name, changes: Positional, output: Output = Format.TEXT
+    context: typer.Context,
+    name: Name,
+    changes: Changes = None,
+    settings: Settings = None,
+    output: Output = Format.TEXT,
 ) -> None:
     """Store the next version of a certificate profile; issued certificates stay as they are."""
+    wanted = _settings(changes, settings, some=True)
 
     async def run(office: Office) -> Data:
-        profile = with_settings(
-            _certificate_profile(await office.policy(), name), parse_pairs(changes, "set")
-        )
+        profile = with_settings(_certificate_profile(await office.policy(), name), wanted)
         stored = await office.administration.put_certificate_profile(
             profile, new=False, actor=actor()
         )
         return to_data(stored)
 
     show(work(context, run), output)
+
+
+def _settings(
+    changes: list[str] | None, settings: list[str] | None, *, some: bool = False
+) -> dict[str, str]:
+    """Read what is to be set, wherever on the line it was said."""
+    wanted = parse_pairs([*(settings or ()), *(changes or ())], "--set")
+    if some and not wanted:
+        raise typer.BadParameter("expected KEY=VALUE: what is to change; 'show' lists the keys")
+    return wanted
 
 
 async def _policy(office: Office) -> PolicySnapshot:
@@ -221,6 +257,12 @@ def _certificate_profile(policy: PolicySnapshot, name: str) -> CertificateProfil
     raise NotFound(
         f"there is no certificate profile {name!r}; see 'enroll certificate-profile list'"
     )
+
+
+def _check_issuer(profile: EnrollmentProfile) -> None:
+    """Check what policy by itself cannot know: that there is such an issuer."""
+    if profile.issuer != ISSUING:
+        raise PolicyError(f"issuer: there is no issuer {profile.issuer!r}; there is {ISSUING!r}")
 
 
 def _group_data(group: DeviceGroup) -> Data:

@@ -2,14 +2,15 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from enroll.events import Attempt
 from server.cli.office import Office, current_home, work
-from server.cli.output import Data, Format, Output, rfc3339, say, show, show_all
+from server.cli.output import Data, Format, Output, say, show, show_all, when
 from server.cli.values import parse_duration
 from server.clock import SystemClock
 from server.config.load import load_config
@@ -21,11 +22,18 @@ audit = typer.Typer(no_args_is_help=True, help="The audit log: verify it, export
 def attempts(
     context: typer.Context,
     denied: Annotated[bool, typer.Option("--denied", help="Only what was refused.")] = False,
-    since: Annotated[str | None, typer.Option(help="Only the last, such as 1h.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Only the last: 30m, 1h, 7d.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the newest so many.")
+    ] = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """List enrollment attempts, newest first, each with the trace of its decision."""
+    """Show enrollment attempts, newest first, and why they ended so.
+
+    As JSON, each comes with the trace of its decision, check by check.
+    """
     lookback = parse_duration(since) if since else None
 
     async def run(office: Office) -> list[Data]:
@@ -63,27 +71,41 @@ def verify(context: typer.Context, output: Output = Format.TEXT) -> None:
 @audit.command()
 def export(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Option(help="Where to; else standard output.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to; else standard output.")
+    ] = None,
+    output: Output = Format.TEXT,
 ) -> None:
-    """Write the audit log as one JSON object a line, in the order of its chains."""
+    """Write the audit log, one JSON object a line, in the order of its chains.
+
+    With -o json it is one JSON array.
+    """
     home = current_home(context)
-    config = load_config(home.configuration)
-    count = 0
-    target = file.open("w", encoding="utf-8") if file else sys.stdout
-    try:
-        for entry in export_audit(home, config):
-            target.write(json.dumps(entry, ensure_ascii=False, sort_keys=True) + "\n")
-            count += 1
-    finally:
-        if target is not sys.stdout:
-            target.close()
+    entries = export_audit(home, load_config(home.configuration))
+    if file is None:
+        count = _write(entries, sys.stdout, output)
+    else:
+        with file.open("w", encoding="utf-8") as target:
+            count = _write(entries, target, output)
     say(f"{count} events exported")
+
+
+def _write(entries: Iterable[Data], target: TextIO, output: Format) -> int:
+    """Write entry by entry: the log may be larger than memory."""
+    array = output is Format.JSON
+    count = 0
+    target.write("[" if array else "")
+    for count, entry in enumerate(entries, 1):
+        before = "" if not array else "\n" if count == 1 else ",\n"
+        target.write(f"{before}{json.dumps(entry, sort_keys=True)}{'' if array else chr(10)}")
+    target.write("\n]\n" if array else "")
+    return count
 
 
 def _data(attempt: Attempt) -> Data:
     return {
         "id": attempt.attempt_id,
-        "time": rfc3339(attempt.occurred_at),
+        "time": when(attempt.occurred_at),
         "protocol": attempt.protocol,
         "operation": attempt.operation,
         "profile": attempt.profile,

@@ -11,29 +11,19 @@ from typing import TypeVar, Union, get_args, get_origin, get_type_hints
 import typer
 
 from enroll.profiles import CertificateProfile, DeviceGroup, EnrollmentProfile
+from server import times
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PAIR = tuple[str, str]
 _FIXED = frozenset({"slug", "name", "tenant_id", "group_id", "version"})
 Policy = TypeVar("Policy", CertificateProfile, DeviceGroup, EnrollmentProfile)
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `90d`, `12h`, `1h30m`. Raises typer.BadParameter."""
-    parts = re.findall(r"([0-9]{1,6})([smhdw])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise typer.BadParameter(f"{text!r} is not a duration such as 90s, 30m, 12h, 7d or 2w")
-    return sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
-
-
-def print_duration(duration: timedelta) -> str:
-    """Write a duration as `parse_duration` reads it."""
-    seconds = int(duration.total_seconds())
-    parts = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
+    """Read a duration. Raises typer.BadParameter."""
+    try:
+        return times.parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def parse_pairs(items: Iterable[str], option: str) -> dict[str, str]:
@@ -43,6 +33,8 @@ def parse_pairs(items: Iterable[str], option: str) -> dict[str, str]:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise typer.BadParameter(f"{option}: expected KEY=VALUE, got {item!r}")
+        if key in pairs:
+            raise typer.BadParameter(f"{option}: {key} is given twice")
         pairs[key] = value
     return pairs
 
@@ -58,7 +50,7 @@ def with_settings(policy: Policy, settings: dict[str, str]) -> Policy:
         try:
             changed[key] = _read(text, hints[key])
         except typer.BadParameter as error:
-            raise typer.BadParameter(f"{key}: {error.message}") from error
+            raise typer.BadParameter(f"{key}: {error.message}") from None
     return type(policy)(**changed)
 
 
@@ -77,9 +69,12 @@ def _read(text: str, hint: object) -> object:
         if text.lower() in {"", "none"}:
             return None
         return _read(text, next(each for each in get_args(hint) if each is not type(None)))
+    if hint == _PAIR:
+        return _read_pair(text)
     if origin in {tuple, frozenset}:
         item = get_args(hint)[0]
-        parts = [part.strip() for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in re.split(r"(?<!\\),", text) if part.strip()]
+        parts = [part.replace("\\,", ",") for part in parts]
         return origin(_read(part, item) for part in parts)
     return _read_one(text, hint)
 
@@ -101,17 +96,19 @@ def _read_one(text: str, hint: object) -> object:
             return hint(text)
         except ValueError:
             raise typer.BadParameter(f"expected one of {_list(hint)}, got {text!r}") from None
-    if hint is str:
-        return text
-    key, equals, value = text.partition("=")  # What is left are pairs, such as CN={name}.
+    return text
+
+
+def _read_pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
     if not equals:
         raise typer.BadParameter(f"expected pairs such as CN={{name}}, got {text!r}")
-    return (key, value)
+    return (key.strip(), value.strip())
 
 
 def _write(value: object) -> object:
     if isinstance(value, timedelta):
-        return print_duration(value)
+        return times.print_duration(value)
     if isinstance(value, frozenset):
         return sorted(str(each) for each in value)
     if isinstance(value, tuple):

@@ -1,6 +1,7 @@
 """Read the configuration; every fault names its key and what was expected."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from server.config.model import (
 
 FILE_NAME = "enroll.toml"
 PREFIX = "ENROLL_"
-SECRETS = (("database", "url"),)
+SECRETS = frozenset({("database", "url")})
 """Keys whose value may stand in a file named by `ENROLL_SECTION__KEY_FILE`."""
 
 
@@ -37,9 +38,7 @@ class ConfigurationError(Exception):
 class Config(BaseSettings):
     """The whole configuration, frozen."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
     server: ServerSection = ServerSection()
     tls: TLSSection = TLSSection()
@@ -53,6 +52,7 @@ class Config(BaseSettings):
 
 def load_config(path: Path) -> Config:
     """Read the file and the environment over it. Raises ConfigurationError."""
+    environment = _environment(os.environ)
 
     class _Located(Config):
         @classmethod
@@ -64,22 +64,32 @@ def load_config(path: Path) -> Config:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            del init_settings, dotenv_settings, file_secret_settings
+            del init_settings, env_settings, dotenv_settings, file_secret_settings
             toml = TomlConfigSettingsSource(settings_cls, toml_file=path)
-            return (_SecretFiles(settings_cls), _WithoutFiles(env_settings), toml)
+            return (_Environment(settings_cls, environment), toml)
 
     if not path.is_file():
-        raise ConfigurationError(f"{path}: no such file; make a home with 'enroll init'")
+        raise ConfigurationError(
+            f"there is no installation at {path.parent}; make one with 'enroll init', "
+            "or name another with --home"
+        )
     try:
         return _Located()
     except ValidationError as error:
-        raise ConfigurationError(_explain(error)) from error
+        faults = "\n".join(f"  {each}" for each in _explain(error, environment))
+        raise ConfigurationError(f"{path} cannot be used:\n{faults}") from error
     except ValueError as error:
-        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
 
 
-class _SecretFiles(PydanticBaseSettingsSource):
-    """Values of secret keys out of files that the environment names."""
+class _Environment(PydanticBaseSettingsSource):
+    """Values of the environment, by section and key."""
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], values: Mapping[tuple[str, ...], str]
+    ) -> None:
+        super().__init__(settings_cls)
+        self._values = values
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         del field
@@ -87,45 +97,52 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for section, key in SECRETS:
-            name = f"{PREFIX}{section.upper()}__{key.upper()}_FILE"
-            location = os.environ.get(name)
-            if location is None:
-                continue
-            try:
-                value = Path(location).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigurationError(f"{name}: cannot read the file: {error}") from error
+        for (section, key), value in self._values.items():
             found.setdefault(section, {})[key] = value
         return found
 
 
-class _WithoutFiles(PydanticBaseSettingsSource):
-    """The environment's values, less the `_FILE` names that another source reads."""
-
-    def __init__(self, inner: PydanticBaseSettingsSource) -> None:
-        super().__init__(inner.settings_cls)
-        self._inner = inner
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return self._inner.get_field_value(field, field_name)
-
-    def __call__(self) -> dict[str, Any]:
-        values = dict(self._inner())
-        for section, key in SECRETS:
-            table = values.get(section)
-            if isinstance(table, dict):
-                values[section] = {k: v for k, v in table.items() if k != f"{key}_file"}
-        return values
+def _environment(variables: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Find `ENROLL_SECTION__KEY`, and for secrets the file that `…_FILE` names."""
+    found: dict[tuple[str, ...], str] = {}
+    for name, value in variables.items():
+        section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
+        if not name.startswith(PREFIX) or not separator:
+            continue
+        secret = (section, key.removesuffix("_file"))
+        if key.endswith("_file") and secret in SECRETS:
+            if name.removesuffix("_FILE") in variables:
+                raise ConfigurationError(f"{name}: {'.'.join(secret)} is given twice")
+            found[secret] = _read(name, Path(value))
+        else:
+            found[section, key] = value
+    return found
 
 
-def _explain(error: ValidationError) -> str:
+def _read(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{name}: cannot read {path}: {error}") from error
+
+
+def _explain(error: ValidationError, environment: Mapping[tuple[str, ...], str]) -> list[str]:
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
-        key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            lines.append(f"{key}: there is no such key; see docs/operations.md for those there are")
-        else:
+        place = tuple(str(part) for part in fault["loc"])
+        words = _WORDS.get(fault["type"])
+        if words is None:
             message = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"{key}: {message[0].lower()}{message[1:]}")
-    return "\n".join(lines)
+            words = f"{message[0].lower()}{message[1:]}"
+        named = next((each for each in environment if each[: len(place)] == place[:2]), None)
+        source = f" ({PREFIX}{'__'.join(named).upper()} in the environment)" if named else ""
+        lines.append(f"{'.'.join(place)}: {words}{source}")
+    return lines
+
+
+_WORDS = {
+    "extra_forbidden": "there is no such key; docs/operations.md lists those there are",
+    "model_type": "expected a table of keys",
+    "tuple_type": "expected a list",
+}
+"""What a configuration's author knows by another name than pydantic's."""

@@ -2,9 +2,19 @@
 
 import re
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from registry.engine import SQLITE, normal_url
 
 MAXIMUM_PORT = 65535
 
@@ -32,7 +42,8 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _host(text: str) -> str:
+def parse_host(text: str) -> str:
+    """Bring a host name or IP address into its usual form. Raises ValueError."""
     try:
         return str(ip_address(text))
     except ValueError:
@@ -44,8 +55,27 @@ def _host(text: str) -> str:
     return text.lower()
 
 
+def check_database_url(url: str) -> None:
+    """Check the address of a database. Raises ValueError, which does not repeat it."""
+    address = normal_url(url)
+    if address.get_backend_name() == SQLITE and not address.database:
+        raise ValueError("expected a file: sqlite:///FILE")
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    check_database_url(url.get_secret_value())
+    return url
+
+
+def _listed(value: object) -> object:
+    """Take the environment's one string for a list, its items separated by commas."""
+    if isinstance(value, str):
+        return [each.strip() for each in value.split(",") if each.strip()]
+    return value
+
+
 Address = Annotated[str, AfterValidator(_address)]
-Host = Annotated[str, AfterValidator(_host)]
+Host = Annotated[str, AfterValidator(parse_host)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -62,7 +92,7 @@ class ServerSection(Section):
     http: Address = "0.0.0.0:8080"
     management: Address = "127.0.0.1:9443"
     unix: str = ""
-    hosts: tuple[Host, ...] = ()
+    hosts: Annotated[tuple[Host, ...], BeforeValidator(_listed)] = ()
     public_http_url: Annotated[str, AfterValidator(_http_url)] = "http://localhost:8080"
     drain_seconds: Seconds = 30.0
 
@@ -73,11 +103,17 @@ class TLSSection(Section):
     certificate_file: str = ""
     private_key_file: str = ""
 
+    @model_validator(mode="after")
+    def _names_a_certificate(self) -> Self:
+        if self.private_key_file and not self.certificate_file:
+            raise ValueError("private_key_file is given, so certificate_file is expected too")
+        return self
+
 
 class DatabaseSection(Section):
     """Where the registry is; a relative SQLite path starts at the home."""
 
-    url: SecretStr = SecretStr("sqlite:///registry.db")
+    url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///registry.db")
     busy_timeout_seconds: Seconds = 5.0
 
 
@@ -118,4 +154,4 @@ class CRLSection(Section):
 class LogSection(Section):
     """What is logged to standard error, one JSON object a line."""
 
-    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"

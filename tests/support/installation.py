@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.command import Ended, command
+
 ENROLL = (sys.executable, "-m", "server.cli")
 STARTING_SECONDS = 30
 
@@ -51,15 +53,9 @@ class Installation:
     def root(self) -> Path:
         return self.home / "ca" / "root.pem"
 
-    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command, whatever becomes of it."""
-        return subprocess.run(
-            [*ENROLL, "--home", str(self.home), *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+    def call(self, *words: str) -> Ended:
+        """Run a command in this process, whatever becomes of it."""
+        return command("--home", str(self.home), *words)
 
     def run(self, *words: str) -> str:
         """Run a command that has to succeed, and give what it printed."""
