@@ -26,7 +26,7 @@ from server.http.listener import Listener
 from server.http.routes import Mount, Router
 from server.identity import ServerIdentity
 from server.labels import Labels, PolicyMirror
-from server.listening import Listening
+from server.listening import Listening, ListeningError
 from server.management import Management
 from server.observability.logging import configure_logging
 from server.observability.metrics import Metrics
@@ -42,7 +42,7 @@ _log = structlog.get_logger("server")
 async def run_server(
     home: Home, config: Config, ready_file: Path | None, introduce: Introduce | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Raises HomeError, RegistryUnavailable, OSError (addresses)."""
+    """Serve until SIGTERM or SIGINT. Raises HomeError, RegistryUnavailable, ListeningError."""
     configure_logging(config.log.level)
     works = open_works(home, config, stream=STREAM)
     try:
@@ -79,7 +79,7 @@ class Server:
         lifetimes = crl_lifetimes(config)
         self._crls = RevocationPublisher(
             office.registry,
-            {name: (issuer, lifetimes[name]) for name, issuer in works.issuers.items()},
+            {name: (works.issuers.get(name), lifetime) for name, lifetime in lifetimes.items()},
             office.clock,
         )
         self._management = Management(works, self._crls, self._metrics, lambda: self._gate.open)
@@ -130,7 +130,13 @@ class Server:
         listener = self._listener(name, mounts)
         listener.context = context.get(name)
         host, port = parse_address(address)
-        await listener.start_tcp(host, port)
+        try:
+            await listener.start_tcp(host, port)
+        except OSError as error:
+            raise ListeningError(
+                f"cannot listen on {address}: {os.strerror(error.errno or 0)}; choose another "
+                f"address with --{name} HOST:PORT, or server.{name} in the configuration"
+            ) from error
         return listener.address
 
     async def _start_unix(self, path: str) -> str:

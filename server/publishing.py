@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ca.ceremony import ROOT
 from ca.issuers import Issuer
 from protocols.cms import certs_only
 from protocols.wire import WireRequest, WireResponse
@@ -22,15 +23,13 @@ class Publishing:
     ) -> None:
         self._crls = crls
         self._certificates: dict[str, WireResponse] = {}
-        for name, issuer in issuers.items():
-            der = issuer.certificate.public_bytes(Encoding.DER)
-            chain = (der, *issuer.chain)
-            self._certificates[f"{name}.crt"] = _found("application/pkix-cert", der)
+        chains = {name: (each.der, *each.chain) for name, each in issuers.items()}
+        chains[ROOT] = (root.public_bytes(Encoding.DER),)  # Wherever its key is.
+        for name, chain in chains.items():
+            self._certificates[f"{name}.crt"] = _found("application/pkix-cert", chain[0])
             self._certificates[f"{name}.p7c"] = _found(
                 "application/pkcs7-mime", certs_only.encode(chain)
             )
-        root_der = root.public_bytes(Encoding.DER)
-        self._certificates.setdefault("root.crt", _found("application/pkix-cert", root_der))
         self._roots = _found("application/x-pem-file", root.public_bytes(Encoding.PEM))
 
     async def ca(self, wire: WireRequest) -> WireResponse:

@@ -19,13 +19,14 @@ class RevocationPublisher:
     """Holds the latest CRL of each issuer, and makes the next when one is due.
 
     Due is a list at half of its lifetime, or behind the registry's revocations. Several processes
-    may try; the registry lets one of them take each number, and the others read its list.
+    may try; the registry lets one of them take each number, and the others read its list. Of an
+    issuer whose key is not here (None), the last list that was made is served on.
     """
 
     def __init__(
         self,
         registry: Registry,
-        issuers: Mapping[str, tuple[Issuer, timedelta]],
+        issuers: Mapping[str, tuple[Issuer | None, timedelta]],
         clock: Clock,
     ) -> None:
         self._registry = registry
@@ -54,6 +55,8 @@ class RevocationPublisher:
 
     async def _make(self, name: str, latest: RevocationList | None, version: int) -> None:
         issuer, lifetime = self._issuers[name]
+        if issuer is None:
+            return
         now = self._clock.now().replace(microsecond=0)
         # What expired stays for one period more, and until a list made after its end has held it
         # (security R1, RFC 5280 §3.3): the server may have been down all that period.

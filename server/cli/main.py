@@ -25,6 +25,7 @@ from server.config.load import ConfigurationError
 from server.fence import FenceError, check_packages
 from server.home import DEFAULT_NAME, ENVIRONMENT_NAME, Home, HomeError
 from server.initialize import WishError
+from server.listening import ListeningError
 
 DONE = 0
 FAILED = 1
@@ -119,5 +120,6 @@ _ENDINGS: dict[type[Exception], int] = {
     ConfigurationError: FAILED,
     HomeError: FAILED,
     FenceError: FAILED,
+    ListeningError: FAILED,
     OSError: FAILED,
 }
