@@ -5,6 +5,7 @@ import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from enroll.events import EnrollmentEvent
 from enroll.failures import RegistryUnavailable
 from registry.database import WriteTransaction
-from registry.rows import to_text
+from registry.rows import compact_json, sorted_json, to_text
 from registry.statements import Change, Place, Query, Values, inserting
 from registry.tables import event_streams, events
 
@@ -40,10 +41,7 @@ class Head:
 
 def entry_hash(row: Mapping[Any, Any]) -> str:
     """Hash one entry: SHA-256 over all its columns, written so that nothing can be confused."""
-    canonical = json.dumps(
-        [row[each] for each in COLUMNS], ensure_ascii=True, separators=(",", ":")
-    )
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+    return hashlib.sha256(compact_json(_columns(row)).encode("ascii")).hexdigest()
 
 
 def seal(key: bytes, stream: str, head: Head) -> str:
@@ -86,7 +84,7 @@ class Chain:
                 "device_id": entry.device_id,
                 "actor": entry.actor,
                 "correlation_id": entry.correlation_id,
-                "facts": json.dumps(entry.facts, sort_keys=True, separators=(",", ":")),
+                "facts": sorted_json(entry.facts),
                 "previous_hash": self.head.hash,
             }
             row["hash"] = entry_hash(row)
@@ -124,6 +122,7 @@ def _move(value: Place, dialect: sa.Dialect) -> sa.Executable:
     )
 
 
+_columns = itemgetter(*COLUMNS)
 _NO_HEAD = Head(number=0, hash=GENESIS)
 _INSERT = inserting(events, *COLUMNS, "hash")
 _START = inserting(event_streams, "stream", "number", "hash", "seal")

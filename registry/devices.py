@@ -15,6 +15,9 @@ from registry.tables import device_identities, devices
 from registry.writer import Row
 
 EVERYWHERE = "*"
+_PART = 64
+LARGEST_QUERY = 100
+"""How many names are looked for at once: SQLite takes no expression deeper than 1000."""
 
 
 def scope_of(kind: IdentityKind, tenant_id: str) -> str:
@@ -34,6 +37,8 @@ class SQLDevices:
         return known or self._load(await self._session.read(_BY_ID, {"device_id": device_id}))
 
     async def by_reference(self, tenant_id: str, reference: str) -> Device | None:
+        if not _is_storable(reference):
+            return None
         values = {"tenant_id": tenant_id, "reference": reference}
         rows = await self._session.read(_BY_NAME, values)
         return self._load(rows or await self._session.read(_BY_SERIAL, values))
@@ -41,18 +46,13 @@ class SQLDevices:
     async def named_by(
         self, tenant_id: str, names: Iterable[str], identities: Iterable[DeviceIdentity]
     ) -> frozenset[str]:
-        values: dict[str, object] = {"tenant_id": tenant_id}
-        named = identified = 0
-        for named, name in enumerate(names, 1):
-            values[f"name{named}"] = name
-        for identified, each in enumerate(identities, 1):
-            values[f"scope{identified}"] = scope_of(each.kind, tenant_id)
-            values[f"kind{identified}"] = each.kind.value
-            values[f"value{identified}"] = each.value
-        if not named and not identified:
-            return frozenset()
-        rows = await self._session.read(_named_by(named, identified), values)
-        return frozenset(row.device_id for row in rows)
+        wanted = [each for each in names if _is_storable(each)]
+        shown = [each for each in identities if _is_storable(each.value)]
+        found: set[str] = set()
+        for start in range(0, max(len(wanted), len(shown)), LARGEST_QUERY):
+            part = slice(start, start + LARGEST_QUERY)
+            found.update(await self._named_by(tenant_id, wanted[part], shown[part]))
+        return frozenset(found)
 
     async def list(self, tenant_id: str | None = None) -> Sequence[Device]:
         statement = _WITH_IDENTITIES.order_by(None).order_by(
@@ -91,6 +91,72 @@ class SQLDevices:
         if known is None or known.identities != device.identities:
             self._session.stage(_Identities(device))
 
+    async def _named_by(
+        self, tenant_id: str, names: Sequence[str], identities: Sequence[DeviceIdentity]
+    ) -> Iterable[str]:
+        found: set[str] = set()
+        for some_names, some_identities in _in_parts(list(names), list(identities)):
+            values: dict[str, object] = {"tenant_id": tenant_id}
+            for number, name in enumerate(some_names, 1):
+                values[f"name{number}"] = name
+            for number, each in enumerate(some_identities, 1):
+                values[f"scope{number}"] = scope_of(each.kind, tenant_id)
+                values[f"kind{number}"] = each.kind.value
+                values[f"value{number}"] = each.value
+            query = _named_by(len(some_names), len(some_identities))
+            found.update(row.device_id for row in await self._session.read(query, values))
+        return frozenset(found)
+
+    async def list(self, tenant_id: str | None = None) -> Sequence[Device]:
+        statement = _WITH_IDENTITIES.order_by(None).order_by(
+            devices.c.name, devices.c.device_id, device_identities.c.position
+        )
+        if tenant_id is not None:
+            statement = statement.where(devices.c.tenant_id == tenant_id)
+        by_id: dict[str, list[object]] = {}
+        for row in await self._session.read(Query(statement)):
+            by_id.setdefault(row.device_id, []).append(row)
+        return [_device(rows) for rows in by_id.values()]
+
+    def add(self, device: Device) -> None:
+        values = {
+            "device_id": device.device_id,
+            "tenant_id": device.tenant_id,
+            "name": device.name,
+            "source": device.source,
+            "created_at": to_text(device.created_at),
+            "version": device.version,
+            **device_values(device),
+        }
+        self._session.stage(Row(_INSERT, values, AlreadyTaken("device_name", device.name)))
+        for row in _identity_rows(device):
+            self._session.stage(row)
+
+    def save(self, device: Device) -> None:
+        values = {
+            "this_device": device.device_id,
+            "this_version": device.version,
+            "version": device.version + 1,
+            **device_values(device),
+        }
+        self._session.stage(Row(_UPDATE, values))
+        known = self._read.get(device.device_id)
+        if known is None or known.identities != device.identities:
+            self._session.stage(_Identities(device))
+
+    async def _named_by(
+        self, tenant_id: str, names: Sequence[str], identities: Sequence[DeviceIdentity]
+    ) -> Iterable[str]:
+        values: dict[str, object] = {"tenant_id": tenant_id}
+        for number, name in enumerate(names, 1):
+            values[f"name{number}"] = name
+        for number, each in enumerate(identities, 1):
+            values[f"scope{number}"] = scope_of(each.kind, tenant_id)
+            values[f"kind{number}"] = each.kind.value
+            values[f"value{number}"] = each.value
+        query = _named_by(len(names), len(identities))
+        return [row.device_id for row in await self._session.read(query, values)]
+
     def _load(self, rows: Rows) -> Device | None:
         if not rows:
             return None
@@ -111,6 +177,14 @@ class _Identities:
             await row.apply(transaction)
 
 
+def _is_storable(text: str) -> bool:
+    """Tell whether a database could hold this at all; a stranger may name what none could."""
+    try:
+        return b"\0" not in text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+
+
 def _identity_rows(device: Device) -> Iterable[Row]:
     for position, each in enumerate(device.identities):
         values = {
@@ -127,6 +201,15 @@ def _device(rows: Sequence[object]) -> Device:
     """Put a device together from its rows, one for each identity; of none, one without."""
     identities = tuple(identity_from(row) for row in rows if row.kind is not None)  # type: ignore[attr-defined]  # of a joined query
     return device_from(rows[0], identities)
+
+
+def _in_parts(
+    names: Sequence[str], identities: Sequence[DeviceIdentity]
+) -> Iterable[tuple[Sequence[str], Sequence[DeviceIdentity]]]:
+    """Cut what a request claims into parts that a statement can take; nearly always into one."""
+    for start in range(0, max(len(names), len(identities)), _PART):
+        part = slice(start, start + _PART)
+        yield names[part], identities[part]
 
 
 @lru_cache(256)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from enroll.certificates import (
@@ -24,12 +25,17 @@ from enroll.device import (
 from enroll.events import Attempt, Check, EnrollmentEvent, EventName, Outcome
 from enroll.profiles import CertificateClass
 
+# Made once: json.dumps with options of its own makes an encoder at every call.
+compact_json = json.JSONEncoder(separators=(",", ":")).encode
+sorted_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
 AnyRow = Any
 """A row of a query, its columns as attributes."""
 
 
+@lru_cache(64)
 def to_text(at: datetime) -> str:
-    """Write a time as it is stored."""
+    """Write a time as it is stored. One moment is written many times over."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -55,7 +61,7 @@ def device_from(row: AnyRow, identities: tuple[DeviceIdentity, ...]) -> Device:
         status=DeviceStatus(row.status),
         status_reason=row.status_reason,
         identities=identities,
-        attributes=json.loads(row.attributes),
+        attributes=json.loads(row.attributes) if row.attributes != "{}" else {},
         description=row.description,
         source=row.source,
         connection=Connection(row.connection),
@@ -71,7 +77,7 @@ def device_values(device: Device) -> dict[str, object]:
     return {
         "group_id": device.group_id,
         "description": device.description,
-        "attributes": json.dumps(dict(device.attributes), sort_keys=True),
+        "attributes": sorted_json(dict(device.attributes)) if device.attributes else "{}",
         "state": device.state.value,
         "status": device.status.value,
         "status_reason": device.status_reason,
@@ -186,7 +192,7 @@ def attempt_document(attempt: Attempt) -> str:
     }
     if attempt.trace:
         document["trace"] = [[each.name, each.passed, each.note] for each in attempt.trace]
-    return json.dumps(document, separators=(",", ":"))
+    return compact_json(document)
 
 
 def attempt_from(row: AnyRow) -> Attempt:

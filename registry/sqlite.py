@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from types import TracebackType
 
 import sqlalchemy as sa
 
@@ -36,7 +36,7 @@ class SQLiteDatabase:
 
     async def read(self) -> View:
         self._check_place()
-        with database_errors():
+        with _ERRORS:
             connection = self._idle.pop() if self._idle else self._open()
             try:
                 connection.execute("BEGIN")
@@ -47,7 +47,7 @@ class SQLiteDatabase:
 
     async def write(self) -> WriteTransaction:
         self._check_place()
-        with database_errors():
+        with _ERRORS:
             if self._writer is None:
                 self._writer = self._open()
                 self._writer.execute("PRAGMA busy_timeout = 0")
@@ -152,12 +152,12 @@ class _Transaction:
 
     async def change(self, change: Change, values: Values) -> int:
         compiled = change.compiled(SQLITE)
-        with database_errors():
+        with _ERRORS:
             return self._connection.execute(compiled.text, compiled.arguments(values)).rowcount
 
     async def change_many(self, changes: Sequence[tuple[Change, Sequence[Values]]]) -> list[int]:
         counts = []
-        with database_errors():
+        with _ERRORS:
             for change, many in changes:
                 compiled = change.compiled(SQLITE)
                 arguments = [compiled.arguments(values) for values in many]
@@ -166,25 +166,25 @@ class _Transaction:
 
     async def execute(self, expression: sa.Executable) -> int:
         compiled = Query(expression).compiled(SQLITE)
-        with database_errors():
+        with _ERRORS:
             return self._connection.execute(compiled.text, compiled.arguments({})).rowcount
 
     async def set_savepoint(self) -> None:
-        with database_errors():
+        with _ERRORS:
             self._connection.execute("SAVEPOINT unit")
 
     async def release_savepoint(self) -> None:
-        with database_errors():
+        with _ERRORS:
             self._connection.execute("RELEASE unit")
 
     async def undo_to_savepoint(self) -> None:
-        with database_errors():
+        with _ERRORS:
             self._connection.execute("ROLLBACK TO unit")
             self._connection.execute("RELEASE unit")
 
     async def commit(self) -> None:
         loop = asyncio.get_running_loop()
-        with database_errors():
+        with _ERRORS:
             await loop.run_in_executor(self._thread, self._connection.execute, "COMMIT")
 
     async def roll_back(self) -> None:
@@ -194,21 +194,32 @@ class _Transaction:
         self._forget()
 
 
-@contextmanager
-def database_errors() -> Iterator[None]:
-    """Turn what SQLite says when it cannot serve into RegistryUnavailable or RowRefused."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        words = str(error)
-        raise RowRefused(words.rpartition(": ")[2].partition(".")[0], words) from error
-    except sqlite3.Error as error:
-        raise RegistryUnavailable(f"the database cannot serve: {error}") from error
+class _Errors:
+    """Turns what SQLite says when it cannot serve into RegistryUnavailable or RowRefused."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, sqlite3.IntegrityError):
+            words = str(error)
+            raise RowRefused(words.rpartition(": ")[2].partition(".")[0], words) from error
+        if isinstance(error, sqlite3.Error):
+            raise RegistryUnavailable(f"the database cannot serve: {error}") from error
+
+
+_ERRORS = _Errors()
 
 
 def _rows(connection: sqlite3.Connection, query: Query, values: Values) -> Rows:
     compiled = query.compiled(SQLITE)
-    with database_errors():
+    with _ERRORS:
         found = connection.execute(compiled.text, compiled.arguments(values)).fetchall()
     return [compiled.to_row(each) for each in found] if found else found
 
