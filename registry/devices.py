@@ -15,7 +15,6 @@ from registry.tables import device_identities, devices
 from registry.writer import Row
 
 EVERYWHERE = "*"
-_PART = 64
 LARGEST_QUERY = 100
 """How many names are looked for at once: SQLite takes no expression deeper than 1000."""
 
@@ -52,59 +51,6 @@ class SQLDevices:
         for start in range(0, max(len(wanted), len(shown)), LARGEST_QUERY):
             part = slice(start, start + LARGEST_QUERY)
             found.update(await self._named_by(tenant_id, wanted[part], shown[part]))
-        return frozenset(found)
-
-    async def list(self, tenant_id: str | None = None) -> Sequence[Device]:
-        statement = _WITH_IDENTITIES.order_by(None).order_by(
-            devices.c.name, devices.c.device_id, device_identities.c.position
-        )
-        if tenant_id is not None:
-            statement = statement.where(devices.c.tenant_id == tenant_id)
-        by_id: dict[str, list[object]] = {}
-        for row in await self._session.read(Query(statement)):
-            by_id.setdefault(row.device_id, []).append(row)
-        return [_device(rows) for rows in by_id.values()]
-
-    def add(self, device: Device) -> None:
-        values = {
-            "device_id": device.device_id,
-            "tenant_id": device.tenant_id,
-            "name": device.name,
-            "source": device.source,
-            "created_at": to_text(device.created_at),
-            "version": device.version,
-            **device_values(device),
-        }
-        self._session.stage(Row(_INSERT, values, AlreadyTaken("device_name", device.name)))
-        for row in _identity_rows(device):
-            self._session.stage(row)
-
-    def save(self, device: Device) -> None:
-        values = {
-            "this_device": device.device_id,
-            "this_version": device.version,
-            "version": device.version + 1,
-            **device_values(device),
-        }
-        self._session.stage(Row(_UPDATE, values))
-        known = self._read.get(device.device_id)
-        if known is None or known.identities != device.identities:
-            self._session.stage(_Identities(device))
-
-    async def _named_by(
-        self, tenant_id: str, names: Sequence[str], identities: Sequence[DeviceIdentity]
-    ) -> Iterable[str]:
-        found: set[str] = set()
-        for some_names, some_identities in _in_parts(list(names), list(identities)):
-            values: dict[str, object] = {"tenant_id": tenant_id}
-            for number, name in enumerate(some_names, 1):
-                values[f"name{number}"] = name
-            for number, each in enumerate(some_identities, 1):
-                values[f"scope{number}"] = scope_of(each.kind, tenant_id)
-                values[f"kind{number}"] = each.kind.value
-                values[f"value{number}"] = each.value
-            query = _named_by(len(some_names), len(some_identities))
-            found.update(row.device_id for row in await self._session.read(query, values))
         return frozenset(found)
 
     async def list(self, tenant_id: str | None = None) -> Sequence[Device]:
@@ -201,15 +147,6 @@ def _device(rows: Sequence[object]) -> Device:
     """Put a device together from its rows, one for each identity; of none, one without."""
     identities = tuple(identity_from(row) for row in rows if row.kind is not None)  # type: ignore[attr-defined]  # of a joined query
     return device_from(rows[0], identities)
-
-
-def _in_parts(
-    names: Sequence[str], identities: Sequence[DeviceIdentity]
-) -> Iterable[tuple[Sequence[str], Sequence[DeviceIdentity]]]:
-    """Cut what a request claims into parts that a statement can take; nearly always into one."""
-    for start in range(0, max(len(names), len(identities)), _PART):
-        part = slice(start, start + _PART)
-        yield names[part], identities[part]
 
 
 @lru_cache(256)
