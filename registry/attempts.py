@@ -32,16 +32,11 @@ class SQLAttempts:
 
     def prune(self, *, before: datetime, keep: int) -> None:
         async def forget(transaction: WriteTransaction) -> None:
-            rows = await transaction.rows(_NEWEST, {})
-            newest = rows[0].newest or 0
-            await transaction.execute(
-                attempts.delete().where(
-                    sa.or_(
-                        attempts.c.occurred_at < to_text(before),
-                        attempts.c.number <= newest - keep,
-                    )
-                )
-            )
+            wanted = attempts.c.occurred_at >= to_text(before)
+            beyond = await transaction.rows(_BEYOND, {"keep": keep})
+            if beyond:
+                wanted = sa.and_(wanted, attempts.c.number > beyond[0].number)
+            await transaction.execute(attempts.delete().where(sa.not_(wanted)))
 
         self._session.stage(forget)
 
@@ -59,4 +54,10 @@ class SQLAttempts:
 
 
 _INSERT = inserting(attempts, "attempt_id", "occurred_at", "outcome", "device_id", "document")
-_NEWEST = Query(sa.select(sa.func.max(attempts.c.number).label("newest")))
+_BEYOND = Query(
+    sa.select(attempts.c.number)
+    .order_by(attempts.c.number.desc())
+    .limit(1)
+    .offset(sa.bindparam("keep", type_=sa.Integer))
+)
+"""The newest that is not among the newest `keep`; their numbers may have gaps."""

@@ -12,8 +12,8 @@ from enroll.certificates import (
     RevocationReason,
     RevokedEntry,
 )
-from enroll.failures import ConcurrentChange
-from registry.database import WriteTransaction
+from enroll.failures import AlreadyTaken, ConcurrentChange
+from registry.database import RowRefused, WriteTransaction
 from registry.rows import (
     certificate_from,
     certificate_values,
@@ -78,7 +78,8 @@ class SQLCertificates:
 
     def add(self, record: CertificateRecord) -> None:
         values = certificate_values(record)
-        self._session.stage(Row(_INSERT, values))
+        taken = AlreadyTaken("serial_number", record.serial_number)
+        self._session.stage(Row(_INSERT, values, taken))
 
     def save(self, record: CertificateRecord, *, was: CertificateRecord) -> None:
         values = {
@@ -121,7 +122,10 @@ class SQLRevocationLists:
             latest = await transaction.rows(_LATEST_CRL, values)
             if crl.number != (latest[0].number + 1 if latest else 1):
                 raise ConcurrentChange
-            await transaction.execute(crls.insert().values(values))
+            try:
+                await transaction.execute(crls.insert().values(values))
+            except RowRefused as error:  # Another process was first.
+                raise ConcurrentChange from error
             old = sa.and_(crls.c.issuer == crl.issuer, crls.c.number < crl.number)
             await transaction.execute(crls.delete().where(old))
 

@@ -15,7 +15,7 @@ from enroll.profiles import (
     PolicySnapshot,
     Tenant,
 )
-from registry.database import WriteTransaction
+from registry.database import RowRefused, WriteTransaction
 from registry.session import Session
 from registry.statements import Query
 from registry.tables import certificate_profiles, enrollment_profiles, groups, tenants
@@ -53,7 +53,7 @@ class SQLPolicy:
     def put_tenant(self, tenant: Tenant) -> None:
         key = {"tenant_id": tenant.tenant_id}
         values = {"name": tenant.name, "document": _dump(_TENANT, tenant)}
-        self._session.stage(_Put(tenants, key, values))
+        self._session.stage(_Put(tenants, key, values, AlreadyTaken("name", tenant.name)))
 
     def put_group(self, group: DeviceGroup) -> None:
         key = {"group_id": group.group_id}
@@ -62,18 +62,18 @@ class SQLPolicy:
             "name": group.name,
             "document": _dump(_GROUP, group),
         }
-        self._session.stage(_Put(groups, key, values))
+        self._session.stage(_Put(groups, key, values, AlreadyTaken("name", group.name)))
 
     def put_enrollment_profile(self, profile: EnrollmentProfile) -> None:
         key = {"slug": profile.slug}
         values = {"tenant_id": profile.tenant_id, "document": _dump(_ENROLLMENT, profile)}
-
-        put = _Put(enrollment_profiles, key, values)
+        taken = AlreadyTaken("slug", profile.slug)
+        put = _Put(enrollment_profiles, key, values, taken)
 
         async def put_own(transaction: WriteTransaction) -> None:
             owner = await transaction.rows(_OWNER, key)
             if owner and owner[0].tenant_id != profile.tenant_id:
-                raise AlreadyTaken("slug", profile.slug)
+                raise taken
             await put(transaction)
 
         self._session.stage(put_own)
@@ -112,12 +112,21 @@ class _Put:
     table: sa.Table
     key: Mapping[str, object]
     values: Mapping[str, object]
+    taken: AlreadyTaken | None = None
 
     async def __call__(self, transaction: WriteTransaction) -> None:
+        try:
+            await self._put(transaction)
+        except RowRefused as error:
+            if self.taken is not None and error.table == self.table.name:
+                raise self.taken from error
+            raise
+        await bump(transaction, POLICY)
+
+    async def _put(self, transaction: WriteTransaction) -> None:
         matching = sa.and_(*(self.table.c[name] == value for name, value in self.key.items()))
         if not await transaction.execute(self.table.update().where(matching).values(**self.values)):
             await transaction.execute(self.table.insert().values(**self.key, **self.values))
-        await bump(transaction, POLICY)
 
 
 def _dump(adapter: TypeAdapter[Any], value: object) -> str:

@@ -188,7 +188,7 @@ async def answering(seconds: float) -> AsyncIterator[None]:
             yield
     except (psycopg.errors.UniqueViolation, psycopg.errors.CardinalityViolation) as error:
         raise RowRefused(error.diag.table_name or "", _words(error)) from error
-    except psycopg.IntegrityError as error:
+    except (psycopg.IntegrityError, psycopg.DataError) as error:
         raise RowRefused("", _words(error)) from error
     except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
         raise TryAgain(_words(error)) from error

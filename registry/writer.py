@@ -110,13 +110,14 @@ class Writer:
                 with contextlib.suppress(TryAgain):
                     return await self._transact(batch)
             return await self._transact(batch)
+        except RegistryUnavailable as error:
+            return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
-            failure = (
-                error
-                if isinstance(error, RegistryUnavailable)
-                else RegistryUnavailable(f"the database failed: {type(error).__name__}: {error}")
-            )
-            return [failure] * len(batch)
+            if len(batch) > 1 and not isinstance(error, TryAgain):
+                # A value of one of them cannot be written; that is no fault of the others'.
+                return [outcome for unit in batch for outcome in await self._commit([unit])]
+            words = f"the database failed: {type(error).__name__}: {error}"
+            return [RegistryUnavailable(words)] * len(batch)
 
     async def _transact(self, batch: Sequence[Unit]) -> Sequence[Exception | None]:
         transaction = await self._database.write()
@@ -201,17 +202,11 @@ async def _alone(transaction: WriteTransaction, chain: Chain, unit: Unit) -> Exc
     except (ConcurrentChange, AlreadyTaken, RowRefused) as error:
         await transaction.undo_to_savepoint()
         chain.rewind(head)
-        return _taken(error) if isinstance(error, RowRefused) else error
+        if isinstance(error, RowRefused):
+            return RegistryUnavailable(f"the database refused a row: {error.words}")
+        return error
     await transaction.release_savepoint()
     return None
-
-
-def _taken(error: RowRefused) -> Exception:
-    """Say which uniqueness the database refused to break."""
-    what = _UNIQUE.get(error.table)
-    if what is not None:
-        return AlreadyTaken(what, "that value")
-    return RegistryUnavailable(f"the database refused a row: {error.words}")
 
 
 def _resolve(unit: Unit, outcome: Exception | None) -> None:
@@ -228,8 +223,5 @@ _UNIQUE: Mapping[str, str] = {
     "device_identities": "identity",
     "device_keys": "public_key",
     "certificates": "serial_number",
-    "enrollment_profiles": "slug",
-    "groups": "name",
-    "tenants": "name",
-    "crls": "crl_number",
 }
+"""What is unique in a table whose rows are changed one by one."""

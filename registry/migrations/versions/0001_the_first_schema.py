@@ -96,12 +96,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id"),
         sa.UniqueConstraint("name"),
     )
-    op.create_table(
+    versions = op.create_table(
         "versions",
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("value", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.bulk_insert(versions, [{"name": name, "value": 0} for name in ("policy", "revocation")])
     op.create_table(
         "certificate_profiles",
         sa.Column("tenant_id", sa.String(length=36), nullable=False),

@@ -370,3 +370,22 @@ async def test_those_are_listed_as_revoked_that_are_so_and_unexpired(registry: R
     found = await look(registry, lambda uow: uow.certificates.revoked("issuing", now))
 
     assert found == [entry(each) for each in (earlier, on_hold, last_moment, servers_own, later)]
+
+
+async def test_nothing_was_issued_last_where_nothing_was_issued(registry: Registry) -> None:
+    assert await look(registry, lambda uow: uow.certificates.last_issued_at()) is None
+
+
+async def test_the_last_issuance_is_that_of_the_newest_certificate_of_all(
+    registry: Registry,
+) -> None:
+    await add(
+        registry,
+        a_certificate_record(1, issued_at=START + HOUR),
+        a_certificate_record(2, issued_at=START + 3 * HOUR, device_id=None),
+        a_certificate_record(3, issued_at=START + 2 * HOUR, device=OTHER),
+    )
+
+    last = await look(registry, lambda uow: uow.certificates.last_issued_at())
+
+    assert last == START + 3 * HOUR

@@ -356,6 +356,39 @@ async def test_what_is_neither_name_nor_serial_number_refers_to_nothing(
     assert await look(registry, lambda uow: uow.devices.by_reference(TENANT, reference)) is None
 
 
+@pytest.mark.parametrize("text", ["pump-1\x00", "\x00", "\ud800", "pump-1\udcff"])
+async def test_what_no_database_could_hold_refers_to_nothing_and_hides_nothing(
+    registry: Registry, text: str
+) -> None:
+    device = a_device("pump-1", identities=(an_identity("SN-1"),))
+    await register(registry, device)
+
+    found = await look(registry, lambda uow: uow.devices.by_reference(TENANT, text))
+    named = await look(
+        registry,
+        lambda uow: uow.devices.named_by(
+            TENANT, [text], [an_identity(text), an_identity("SN-1"), an_identity(text + "x")]
+        ),
+    )
+
+    assert found is None
+    assert named == {device.device_id}
+
+
+async def test_a_device_is_found_among_however_many_names(registry: Registry) -> None:
+    device = a_device("pump-1", identities=(an_identity("SN-1"),))
+    other = a_device("pump-2")
+    await register(registry, device, other)
+    names = [f"name-{number}" for number in range(3_000)]
+    identities = [an_identity(f"SN-{number}") for number in range(3_000)]
+
+    found = await look(
+        registry, lambda uow: uow.devices.named_by(TENANT, [*names, "pump-2"], identities)
+    )
+
+    assert found == {device.device_id, other.device_id}
+
+
 async def test_a_serial_number_of_another_tenant_refers_to_nothing(registry: Registry) -> None:
     await register(registry, a_foreign_device("pump-1", identities=(an_identity("SN-1"),)))
 

@@ -41,23 +41,6 @@ async def test_the_events_of_a_unit_that_fails_are_not_in_the_log(registry: Regi
     assert await of_device(registry) == []
 
 
-async def test_facts_that_cannot_be_written_harm_nobody_else(registry: Registry) -> None:
-    good = [an_event(correlation_id=str(number)) for number in range(4)]
-    bad = an_event(facts={"secret": object()})
-
-    outcomes = await asyncio.gather(
-        append(registry, good[0]),
-        append(registry, good[1]),
-        append(registry, bad),
-        append(registry, good[2]),
-        append(registry, good[3]),
-        return_exceptions=True,
-    )
-
-    assert [type(each) for each in outcomes if each is not None] == [TypeError]
-    assert await of_device(registry) == good
-
-
 async def test_an_event_comes_back_as_it_was_appended(registry: Registry) -> None:
     event = EnrollmentEvent(
         name=EventName.ENROLLMENT_CLONE_SUSPECTED,

@@ -6,7 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from enroll.certificates import CertificateRecord, CertificateStatus, RevocationList
+from enroll.certificates import (
+    CertificateRecord,
+    CertificateStatus,
+    RevocationList,
+    RevocationReason,
+)
 from enroll.failures import AlreadyTaken, ConcurrentChange
 from enroll.ports import Registry, UnitOfWork
 from tests.support.builders import (
@@ -122,8 +127,17 @@ async def test_two_lists_made_in_one_unit_follow_each_other(registry: Registry) 
         (SUPERSEDED, revoked(SUPERSEDED)),
         (HELD, RECORD),
         (HELD, revoked(RECORD)),
+        (revoked(RECORD), revoked(RECORD, RevocationReason.KEY_COMPROMISE)),
     ],
-    ids=["revoked", "held", "never used", "superseded", "released", "held, then revoked"],
+    ids=[
+        "revoked",
+        "held",
+        "never used",
+        "superseded",
+        "released",
+        "held, then revoked",
+        "for another reason",
+    ],
 )
 async def test_what_changes_the_list_is_counted(
     registry: Registry, was: CertificateRecord, now: CertificateRecord
