@@ -3,9 +3,13 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 ADDRESSES = 50_000
 """How many addresses are remembered; the longest silent is forgotten first."""
+
+_SUBSCRIBER_BITS = 64
 
 
 class Backoff:
@@ -23,21 +27,43 @@ class Backoff:
 
     def failed(self, address: str) -> None:
         """Count one failed authentication."""
-        if not self._burst:
+        source = source_of(address)
+        if not self._burst or not source:
             return
-        level = min(self._level(address) + 1, float(self._burst))
-        self._levels[address] = (level, self._monotonic())
-        self._levels.move_to_end(address)
+        level = min(self._level(source) + 1, float(self._burst))
+        self._levels[source] = (level, self._monotonic())
+        self._levels.move_to_end(source)
         if len(self._levels) > ADDRESSES:
             self._levels.popitem(last=False)
 
     def wait(self, address: str) -> int:
         """Tell how many seconds the address has to wait: zero while its bucket has room."""
-        if address not in self._levels:
+        if not self._levels:
             return 0
-        over = self._level(address) - (self._burst - 1)
+        source = source_of(address)
+        if source not in self._levels:
+            return 0
+        over = self._level(source) - (self._burst - 1)
         return math.ceil(over / self._per_second) if over > 0 else 0
 
-    def _level(self, address: str) -> float:
-        level, at = self._levels.get(address, (0.0, 0.0))
+    def _level(self, source: str) -> float:
+        level, at = self._levels.get(source, (0.0, 0.0))
         return max(0.0, level - (self._monotonic() - at) * self._per_second)
+
+
+@lru_cache(maxsize=4096)
+def source_of(address: str) -> str:
+    """Name what one caller controls: an IPv4 address, or the /64 of an IPv6 address.
+
+    An IPv4 address that is written as IPv6 is the same caller. Who comes by other ways than the
+    network (the unix socket) has no source: the proxy there knows its callers, we do not.
+    """
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((parsed, _SUBSCRIBER_BITS), strict=False))

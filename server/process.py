@@ -20,9 +20,10 @@ from server.config.load import Config
 from server.config.model import parse_address
 from server.exchange import ProtocolEndpoint
 from server.home import Home, write_public
-from server.http.connection import ConnectionLimits, Gate
 from server.http.front import Front
+from server.http.limits import ConnectionLimits, Gate
 from server.http.listener import Listener
+from server.http.load import Load, LoadLimits
 from server.http.routes import Mount, Router
 from server.identity import ServerIdentity
 from server.labels import Labels, PolicyMirror
@@ -67,13 +68,18 @@ class Server:
         self._works = works
         office, config = works.office, works.office.config
         self._metrics = Metrics()
+        limits = config.limits
         self._limits = ConnectionLimits(
-            header_seconds=config.limits.header_seconds,
-            keep_alive_seconds=config.limits.keep_alive_seconds,
-            connections=config.limits.connections,
-            connections_per_address=config.limits.connections_per_address,
+            handshake_seconds=limits.handshake_seconds,
+            header_seconds=limits.header_seconds,
+            keep_alive_seconds=limits.keep_alive_seconds,
+            connections=limits.connections,
+            connections_per_address=limits.connections_per_address,
         )
         self._gate = Gate(self._limits)
+        self._load = Load(
+            LoadLimits(exchanges=limits.exchanges, queue_seconds=limits.queue_seconds)
+        )
         self._identity = ServerIdentity(works)
         self._mirror = PolicyMirror(office.registry)
         lifetimes = crl_lifetimes(config)
@@ -147,20 +153,14 @@ class Server:
         return listener.address
 
     def _listener(self, name: str, mounts: tuple[Mount, ...]) -> Listener:
-        limits = self._works.office.config.limits
         front = Front(
             listener=name,
             router=Router(mounts),
             metrics=self._metrics,
-            body_seconds=limits.body_seconds,
+            body_seconds=self._works.office.config.limits.body_seconds,
+            load=None if name == "management" else self._load,
         )
-        listener = Listener(
-            front=front,
-            limits=self._limits,
-            gate=self._gate,
-            observer=self,
-            handshake_seconds=limits.handshake_seconds,
-        )
+        listener = Listener(front=front, limits=self._limits, gate=self._gate, observer=self)
         self._listeners.append(listener)
         return listener
 

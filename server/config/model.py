@@ -133,6 +133,8 @@ class LimitsSection(Section):
     keep_alive_seconds: Seconds = 15.0
     connections: Annotated[int, Field(ge=1)] = 20_000
     connections_per_address: Annotated[int, Field(ge=0)] = 0
+    exchanges: Annotated[int, Field(ge=0)] = 1_000
+    queue_seconds: Annotated[float, Field(ge=0, le=60)] = 2.0
     failures_per_address: Annotated[int, Field(ge=0)] = 1_000
     failures_recovered_per_second: Annotated[float, Field(gt=0)] = 20.0
 

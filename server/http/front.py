@@ -1,175 +1,171 @@
-"""From an HTTP request to a `WireRequest`, bounded, and back."""
+"""From an HTTP request to a `WireRequest`, bounded, and back to an `Answer`."""
 
-import asyncio
 import os
 import time
 from datetime import UTC, datetime
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import hdrs
+from aiohttp.http import HttpVersion10, RawRequestMessage
+from aiohttp.streams import StreamReader
 
-from protocols.wire import TransportFault, WireRequest, WireResponse
-from server.http.routes import Mount, Router
-from server.http.tls_transport import peer_name
+from protocols.wire import WireRequest, WireResponse
+from server.http.answers import Answer, encode_answer
+from server.http.intake import Unreadable, read_body, read_target
+from server.http.load import Load, LoadLimits
+from server.http.peer import Peer
+from server.http.routes import Router
+from server.observability.exchange_log import ExchangeLog
 from server.observability.metrics import Metrics
 
-_log = structlog.get_logger("exchange")
-ONCE = (
-    hdrs.HOST,
-    hdrs.CONTENT_TYPE,
-    hdrs.CONTENT_LENGTH,
-    hdrs.CONTENT_ENCODING,
-    hdrs.TRANSFER_ENCODING,
-    hdrs.AUTHORIZATION,
-)
-"""Headers that decide how a request is understood: sent twice, it cannot be (security T5)."""
-
-BODILESS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS, hdrs.METH_TRACE})
+_log = structlog.get_logger("front")
+GONE = 499
+"""How the log and the figures name a request whose sender did not wait; it is never sent."""
 
 
 class Front:
-    """The handler that aiohttp calls for every request of one listener."""
+    """Serves the requests of one listener: finds the endpoint, feeds it, answers, keeps the log."""
 
     def __init__(
-        self, *, listener: str, router: Router, metrics: Metrics, body_seconds: float
+        self,
+        *,
+        listener: str,
+        router: Router,
+        metrics: Metrics,
+        body_seconds: float,
+        load: Load | None = None,
     ) -> None:
         self._listener = listener
         self._router = router
         self._metrics = metrics
         self._body_seconds = body_seconds
+        self._load = load if load is not None else Load(LoadLimits(exchanges=0, queue_seconds=0))
+        self._exchange_log = ExchangeLog(listener)
         self.draining = False
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        started = time.perf_counter()
+    async def serve(
+        self, message: RawRequestMessage, payload: StreamReader, peer: Peer, arrived: float
+    ) -> Answer:
+        """Answer one request, whatever becomes of it. `arrived` is in seconds of perf_counter."""
         correlation_id = os.urandom(8).hex()
-        mount, answer = await self._answer(request, correlation_id)
-        elapsed = time.perf_counter() - started
-        self._metrics.exchange(self._listener, mount, answer.status, elapsed)
-        _log.info(
-            "served",
-            listener=self._listener,
-            correlation_id=correlation_id,
-            method=request.method,
-            path=request.rel_url.raw_path[:200],
-            status=answer.status,
-            peer=_peer(request),
-            ms=round(elapsed * 1000, 2),
+        waited = time.perf_counter() - arrived
+        mount, response = await self._answer(message, payload, peer, correlation_id, waited)
+        return self._encode(message, payload, peer, arrived, mount, response, correlation_id)
+
+    def refuse(self, status: int, words: str, peer: Peer, kind: str) -> Answer:
+        """Answer what could not be parsed without repeating a byte of it."""
+        correlation_id = os.urandom(8).hex()
+        self._metrics.exchange(self._listener, "", status, 0.0)
+        self._exchange_log.refused(correlation_id, status, peer.address, kind)
+        response = _refusal(status, words, correlation_id)
+        return encode_answer(response, correlation_id, close=True, keep=False, with_body=True)
+
+    def _encode(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        peer: Peer,
+        arrived: float,
+        mount: str,
+        response: WireResponse,
+        correlation_id: str,
+    ) -> Answer:
+        """Write the answer, and the one line of the log."""
+        close = (
+            response.close
+            or message.should_close
+            or message.upgrade
+            or self.draining
+            or not payload.is_eof()
         )
-        return self._response(request, answer, correlation_id)
+        keep = not close and message.version == HttpVersion10
+        head_only = message.method == hdrs.METH_HEAD
+        try:
+            answer = encode_answer(
+                response, correlation_id, close=close, keep=keep, with_body=not head_only
+            )
+        except ValueError:
+            _log.exception("an answer that cannot be sent", correlation_id=correlation_id)
+            response = _failed(correlation_id)
+            answer = encode_answer(
+                response, correlation_id, close=True, keep=False, with_body=not head_only
+            )
+        elapsed = time.perf_counter() - arrived
+        status = GONE if peer.gone else response.status
+        self._metrics.exchange(self._listener, mount, status, elapsed)
+        path = message.path.partition("?")[0]
+        self._exchange_log.served(
+            correlation_id, message.method, path, status, peer.address, elapsed
+        )
+        return answer
 
     async def _answer(
-        self, request: web.BaseRequest, correlation_id: str
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        peer: Peer,
+        correlation_id: str,
+        waited: float,
     ) -> tuple[str, WireResponse]:
-        if any(len(request.headers.getall(name, ())) > 1 for name in ONCE):
-            words = "A header that may come once came twice."
-            return "", _refusal(400, words, correlation_id, close=True)
-        found = self._router.find(request.rel_url.raw_path)
-        if found is None:
-            words = "There is nothing at this address."
-            return "", _refusal(404, words, correlation_id, close=_has_body(request))
-        mount, path = found
-        wire = await self._read(request, mount, path, correlation_id)
         try:
-            return mount.name, await mount.endpoint(wire)
-        except Exception:  # noqa: BLE001 - the last resort, where there is still someone to answer
-            _log.exception("endpoint failed", correlation_id=correlation_id)
-            words = "Something went wrong here; the log knows what."
-            return mount.name, _refusal(500, words, correlation_id, close=True)
-
-    async def _read(
-        self, request: web.BaseRequest, mount: Mount, path: str, correlation_id: str
-    ) -> WireRequest:
-        fault, body = await self._body(request, mount.body_bytes)
-        transport = request.transport
-        chain = transport.get_extra_info("peer_chain", ()) if transport is not None else ()
-        return WireRequest(
-            method=request.method,
+            target, query = read_target(message)
+            found = self._router.find(target)
+            if found is None:
+                words = "There is nothing at this address."
+                return "", _refusal(404, words, correlation_id, close=False)
+            mount, path = found
+            fault, body = await read_body(
+                message, payload, peer, octets=mount.body_bytes, seconds=self._body_seconds
+            )
+        except Unreadable as refused:
+            return "", _refusal(refused.status, refused.words, correlation_id)
+        load = self._load
+        if not load.takes(waited):
+            return mount.name, _busy(load.retry_after(), correlation_id)
+        wire = WireRequest(
+            method=message.method,
             path=path,
-            query=request.rel_url.raw_query_string,
-            headers=request.headers,
+            query=query,
+            headers=message.headers,
             body=body,
-            peer_chain=chain,
-            peer_address=_peer(request),
+            peer_chain=peer.chain,
+            peer_address=peer.address,
             correlation_id=correlation_id,
             received_at=datetime.now(UTC),
             fault=fault,
         )
-
-    async def _body(
-        self, request: web.BaseRequest, limit: int
-    ) -> tuple[TransportFault | None, bytes]:
-        headers = request.headers
-        if headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-            return TransportFault.CONTENT_ENCODING, b""
-        if not _has_body(request):
-            if request.method in BODILESS or hdrs.CONTENT_LENGTH in headers:
-                return None, b""
-            return TransportFault.LENGTH_REQUIRED, b""
-        if (request.content_length or 0) > limit:
-            return TransportFault.TOO_LARGE, b""
-        if request.content.is_eof() and request.content.total_bytes <= limit:
-            return None, request.content.read_nowait(-1)
-        return await self._rest_of_body(request, limit)
-
-    async def _rest_of_body(
-        self, request: web.BaseRequest, limit: int
-    ) -> tuple[TransportFault | None, bytes]:
-        """Wait for a body that did not come together with its head."""
-        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0
+        load.exchanges += 1
         try:
-            async with asyncio.timeout(self._body_seconds):
-                return await _read_bounded(request, limit)
-        except TimeoutError:
-            return TransportFault.BODY_TIMEOUT, b""
-
-    def _response(
-        self, request: web.BaseRequest, answer: WireResponse, correlation_id: str
-    ) -> web.Response:
-        response = web.Response(
-            status=answer.status,
-            body=b"" if request.method == hdrs.METH_HEAD else answer.body,
-            headers={
-                "Content-Type": answer.media_type,
-                "Server": "enroll",
-                "X-Request-ID": correlation_id,
-            },
-        )
-        for name, value in answer.headers:
-            response.headers.add(name, value)
-        if request.method == hdrs.METH_HEAD:
-            response.headers["Content-Length"] = str(len(answer.body))
-        if answer.close or self.draining or not request.content.is_eof():
-            response.force_close()
-        return response
+            return mount.name, await mount.endpoint(wire)
+        except Exception:  # noqa: BLE001 - the last resort, where there is still someone to answer
+            _log.exception("endpoint failed", correlation_id=correlation_id)
+            return mount.name, _failed(correlation_id)
+        finally:
+            load.exchanges -= 1
 
 
-async def _read_bounded(
-    request: web.BaseRequest, limit: int
-) -> tuple[TransportFault | None, bytes]:
-    parts = bytearray()
-    while True:
-        part = await request.content.readany()
-        if not part:
-            return None, bytes(parts)
-        parts += part
-        if len(parts) > limit:
-            return TransportFault.TOO_LARGE, b""
-
-
-def _has_body(request: web.BaseRequest) -> bool:
-    return bool(request.content_length) or hdrs.TRANSFER_ENCODING in request.headers
-
-
-def _peer(request: web.BaseRequest) -> str:
-    return peer_name(request.transport) if request.transport is not None else "gone"
-
-
-def _refusal(status: int, words: str, correlation_id: str, *, close: bool) -> WireResponse:
+def _refusal(
+    status: int,
+    words: str,
+    correlation_id: str,
+    *,
+    close: bool = True,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> WireResponse:
     return WireResponse(
         status=status,
         media_type="text/plain; charset=utf-8",
         body=f"{words} [{correlation_id}]\n".encode(),
+        headers=headers,
         close=close,
     )
+
+
+def _failed(correlation_id: str) -> WireResponse:
+    return _refusal(500, "Something went wrong here; the log knows what.", correlation_id)
+
+
+def _busy(retry_after: int, correlation_id: str) -> WireResponse:
+    words = "There is more to do here than can be done; try again a little later."
+    headers = (("Retry-After", str(retry_after)),)
+    return _refusal(503, words, correlation_id, close=False, headers=headers)

@@ -7,15 +7,17 @@ import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 from OpenSSL import SSL
 
-from server.http.connection import BoundedConnection, ConnectionLimits, Gate, make_server
+from server.http.connection import HTTPConnection
 from server.http.front import Front
-from server.http.tls_transport import HandshakeObserver, TLSServerProtocol, peer_name
+from server.http.limits import ConnectionLimits, Door, Gate
+from server.http.tls_transport import HandshakeObserver, TLSServerProtocol
 
 BACKLOG = 1024
+RECEIVED = 64 * 1024
+"""How much is taken from a TLS connection's socket at a time."""
 
 
 class Listener:
@@ -29,17 +31,14 @@ class Listener:
         gate: Gate,
         observer: HandshakeObserver,
         context: Callable[[], SSL.Context] | None = None,
-        handshake_seconds: float = 10.0,
     ) -> None:
         self._front = front
         self._limits = limits
-        self._gate = gate
+        self._door = Door(gate)
         self._observer = observer
         self.context = context
-        self._handshake_seconds = handshake_seconds
-        self._manager = make_server(front)
+        self._buffer = memoryview(bytearray(RECEIVED))
         self._server: asyncio.Server | None = None
-        self._transports: set[asyncio.BaseTransport] = set()
         self.address = ""
 
     async def start_tcp(self, host: str, port: int) -> None:
@@ -72,67 +71,22 @@ class Listener:
 
     async def drain(self, seconds: float) -> None:
         """Close idle connections, let running exchanges finish, then cut off what is left."""
-        self._manager.pre_shutdown()
-        await self._manager.shutdown(seconds)
-        for transport in tuple(self._transports):
-            transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
-            transport.abort()
+        await self._door.drain(seconds)
 
-    def _protocol(self) -> asyncio.Protocol:
-        inner: Callable[[], asyncio.Protocol] = lambda: BoundedConnection(  # noqa: E731
-            self._manager, self._limits
-        )
+    def _protocol(self) -> asyncio.BaseProtocol:
         if self.context is None:
-            served = inner()
-        else:
-            served = TLSServerProtocol(
-                context=self.context,
-                inner=inner,
-                handshake_seconds=self._handshake_seconds,
-                observer=self._observer,
-            )
-        return _Admitted(served, self._gate, self._transports)
+            return HTTPConnection(self._front, self._limits, self._door)
+        return TLSServerProtocol(
+            context=self.context,
+            inner=self._inner,
+            handshake_seconds=self._limits.handshake_seconds,
+            observer=self._observer,
+            door=self._door,
+            buffer=self._buffer,
+        )
 
-
-class _Admitted(asyncio.Protocol):
-    """Passes a connection on if the gate lets it in, and counts it out at its end."""
-
-    def __init__(
-        self, served: asyncio.Protocol, gate: Gate, transports: set[asyncio.BaseTransport]
-    ) -> None:
-        self._served = served
-        self._gate = gate
-        self._transports = transports
-        self._address: str | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
-        address = peer_name(transport)
-        if not self._gate.admit(address):
-            transport.abort()
-            return
-        self._address = address
-        self._transport = transport
-        self._transports.add(transport)
-        self._served.connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._address is not None:
-            self._gate.leave(self._address)
-            self._transports.discard(self._transport)
-            self._served.connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        self._served.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._served.eof_received()
-
-    def pause_writing(self) -> None:
-        self._served.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._served.resume_writing()
+    def _inner(self) -> HTTPConnection:
+        return HTTPConnection(self._front, self._limits)
 
 
 def _remove_stale(path: Path) -> None:

@@ -10,6 +10,13 @@ from OpenSSL import SSL
 CIPHERS_1_2 = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 CIPHERS_1_3 = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
 
+LEAF_ALONE = -2
+"""Less than no certificate above the client's own: OpenSSL builds no chain and verifies none.
+
+What it found would not count here anyway, and a client that sends its issuers along would make us
+pay for it with every handshake. What it sent is kept all the same.
+"""
+
 TLSKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -48,6 +55,7 @@ def make_context(credentials: ServerCredentials, *, ask_client: bool) -> SSL.Con
     context.check_privatekey()
     if ask_client:
         context.set_verify(SSL.VERIFY_PEER, _take_any)
+        context.set_verify_depth(LEAF_ALONE)
     return context
 
 

@@ -2,14 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, cast
+from collections.abc import Callable
+from typing import Protocol, cast
 
-from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
+from server.http.limits import Door
+from server.http.peer import peer_name
+from server.http.plaintext import PlaintextTransport
+
+HEADER = 5
+"""Octets of a record's header; the last two are the length of what follows (RFC 8446 §5.1)."""
 RECORD = 16 * 1024
 CHUNK = 64 * 1024
+EXPANSION = 512
+"""More than TLS adds to the records of one chunk."""
 
 
 class HandshakeObserver(Protocol):
@@ -18,122 +25,218 @@ class HandshakeObserver(Protocol):
     def handshake_failed(self, peer: str, reason: str) -> None: ...
 
 
-class TLSServerProtocol(asyncio.Protocol):
+class InnerProtocol(Protocol):
+    """What speaks over TLS: an asyncio protocol that can be brought to rest."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def connection_lost(self, exc: Exception | None) -> None: ...
+    def data_received(self, data: bytes) -> None: ...
+    def eof_received(self) -> bool | None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    def drain(self) -> None: ...
+
+
+class TLSServerProtocol(asyncio.BufferedProtocol):
     """Terminates TLS for one connection and hands the plaintext to an inner protocol.
 
-    The inner protocol is made when the handshake is done, and sees a `TLSTransport`.
+    The inner protocol is made when the handshake is done, and sees a `PlaintextTransport`. Into
+    `buffer` records are received; connections of one loop share it, for each empties it at once.
     """
+
+    __slots__ = (
+        "_behind",
+        "_buffer",
+        "_closing",
+        "_deadline",
+        "_door",
+        "_following",
+        "_handshake_seconds",
+        "_inner",
+        "_inner_paused",
+        "_loop",
+        "_make_context",
+        "_make_inner",
+        "_missing",
+        "_observer",
+        "_reading",
+        "_said_goodbye",
+        "_shaking",
+        "_transport",
+        "_write_blocked",
+        "connection",
+        "context",
+    )
 
     def __init__(
         self,
         *,
         context: Callable[[], SSL.Context],
-        inner: Callable[[], asyncio.Protocol],
+        inner: Callable[[], InnerProtocol],
         handshake_seconds: float,
         observer: HandshakeObserver,
+        door: Door,
+        buffer: memoryview,
     ) -> None:
         self._make_context = context
         self._make_inner = inner
         self._handshake_seconds = handshake_seconds
         self._observer = observer
-        self._inner: asyncio.Protocol | None = None
-        self._paused = False
+        self._door = door
+        self._buffer = buffer
+        self._inner: InnerProtocol | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._shaking = False
         self._closing = False
-        self._chain: tuple[bytes, ...] | None = None
+        self._said_goodbye = False
+        # Reading stops while the inner side wants nothing, and while the client takes nothing.
+        self._inner_paused = False
+        self._write_blocked = False
+        self._reading = True
+        # Records are followed, so that one that came whole is read without asking for more.
+        self._following = True
+        self._missing = 0
+        self._behind = False
+
+    # What the plain transport tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        if not self._door.enter(self, peer_name(transport)):
+            self._closing = True
+            self._transport.abort()
+            return
         self._loop = asyncio.get_running_loop()
         self.context = self._make_context()
         self.connection = SSL.Connection(self.context, None)
         self.connection.set_accept_state()
         self._deadline = self._loop.call_later(self._handshake_seconds, self._too_slow)
+        self._shaking = True
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._closing:
             return
-        self.connection.bio_write(data)
+        is_one_record = self._follow(nbytes)
+        self.connection.bio_write(self._buffer[:nbytes])
         if self._inner is None:
             self._shake_hands()
+        elif is_one_record and self._reading and not self._behind:
+            self._read_record(nbytes)
         else:
+            self._behind = True
             self._read()
 
     def eof_received(self) -> bool:
-        """Take the end of the stream without close_notify for what it is: an end."""
-        if self._inner is not None and not self._closing:
-            self._inner.eof_received()
-        return False
+        """Take the end of the stream without close_notify for what it is: an end.
+
+        HTTP knows by itself where a request ends, so nothing can be cut short unnoticed.
+        """
+        if self._inner is None or self._closing:
+            return False
+        return bool(self._inner.eof_received())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.cancel()
         self._closing = True
-        if self._inner is not None:
-            self._inner.connection_lost(exc)
-        elif exc is None:
-            self._failed("the client hung up")
+        self._door.leave(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._inner is None:
+            self._failed("the client hung up" if exc is None else "the connection broke")
+            return
+        inner, self._inner = self._inner, None
+        inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        self._write_blocked = True
         if self._inner is not None:
             self._inner.pause_writing()
+        self._read_or_not()
 
     def resume_writing(self) -> None:
+        self._write_blocked = False
         if self._inner is not None:
             self._inner.resume_writing()
+        self._read_or_not()
 
-    # What the inner side asks for, through its transport.
+    # What the listener wants.
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._closing or not data:
-            return
-        try:
-            self.connection.sendall(bytes(data))
-        except SSL.Error:
+    def drain(self) -> None:
+        if self._inner is None:
             self.abort()
-            return
-        self._flush()
-
-    def pause_reading(self) -> None:
-        self._paused = True
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-            self._loop.call_soon(self._read)
-
-    def close(self) -> None:
-        """Send close_notify and close once all that was written has gone."""
-        if self._closing:
-            return
-        self._closing = True
-        with contextlib.suppress(SSL.Error):
-            self.connection.shutdown()
-        self._flush()
-        self._transport.close()
+        else:
+            self._inner.drain()
 
     def abort(self) -> None:
         self._closing = True
         self._transport.abort()
+
+    # What the inner side asks for, through its transport.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._closing or self._said_goodbye:
+            return
+        try:
+            if len(data) <= CHUNK:
+                self.connection.sendall(data)
+                self._flush(len(data) + EXPANSION)
+                return
+            rest = memoryview(data)
+            while rest:
+                self.connection.sendall(rest[:CHUNK])
+                self._flush(CHUNK + EXPANSION)
+                rest = rest[CHUNK:]
+        except SSL.Error:
+            self.abort()
+
+    def pause_reading(self) -> None:
+        self._inner_paused = True
+        self._read_or_not()
+
+    def resume_reading(self) -> None:
+        if self._inner_paused:
+            self._inner_paused = False
+            self._read_or_not()
+
+    def write_eof(self) -> None:
+        """Say that no more will come, and go on reading."""
+        if not self._closing:
+            self._say_goodbye()
+            self._transport.write_eof()
+
+    def close(self) -> None:
+        """Send close_notify and close once all that was written has gone."""
+        if not self._closing:
+            self._say_goodbye()
+            self._closing = True
+            self._transport.close()
 
     @property
     def is_closing(self) -> bool:
         return self._closing
 
     @property
+    def is_reading(self) -> bool:
+        return self._reading
+
+    @property
     def plain(self) -> asyncio.Transport:
         return self._transport
 
-    @property
     def peer_chain(self) -> tuple[bytes, ...]:
         """Give the certificates that the client sent, DER, its own first; none if it sent none."""
-        if self._chain is None:
-            leaf = self.connection.get_peer_certificate(as_cryptography=True)
-            above = self.connection.get_peer_cert_chain(as_cryptography=True) or []
-            found = [leaf, *above] if leaf is not None else []
-            self._chain = tuple(dict.fromkeys(each.public_bytes(Encoding.DER) for each in found))
-        return self._chain
+        try:
+            leaf = self.connection.get_peer_certificate()
+            if leaf is None:
+                return ()
+            above = self.connection.get_peer_cert_chain() or []
+            found = [crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in (leaf, *above)]
+        except (SSL.Error, crypto.Error):
+            return ()
+        return tuple(dict.fromkeys(found))
 
     # The handshake.
 
@@ -149,10 +252,17 @@ class TLSServerProtocol(asyncio.Protocol):
             self._closing = True
             self._transport.close()
             return
+        assert self._deadline is not None  # noqa: S101 - set when the connection was made
         self._deadline.cancel()
+        self._shaking = False
         self._flush()
+        if self._closing:
+            return
         self._inner = self._make_inner()
-        self._inner.connection_made(TLSTransport(self))
+        self._inner.connection_made(PlaintextTransport(self))
+        if self._write_blocked:
+            self._inner.pause_writing()
+        self._behind = True
         self._read()
 
     def _too_slow(self) -> None:
@@ -160,108 +270,88 @@ class TLSServerProtocol(asyncio.Protocol):
         self.abort()
 
     def _failed(self, reason: str) -> None:
-        if self._inner is None and not self._deadline.cancelled():
-            self._deadline.cancel()
+        """Tell the observer, once. The deadline stays: it ends who does not take our alert."""
+        if self._shaking:
+            self._shaking = False
             self._observer.handshake_failed(peer_name(self._transport), reason)
 
     # Records in, records out.
 
+    def _follow(self, nbytes: int) -> bool:
+        """Follow the records by their lengths; tell whether exactly one came, whole."""
+        if not self._following:
+            return False
+        at, records, whole = self._missing, 0, self._missing == 0
+        while at + HEADER <= nbytes:
+            at += HEADER + (self._buffer[at + 3] << 8) + self._buffer[at + 4]
+            records += 1
+        self._missing = at - nbytes
+        # A header that came in two parts: from here on OpenSSL alone knows where records begin.
+        self._following = self._missing >= 0
+        return whole and records == 1 and self._missing == 0
+
+    def _read_record(self, nbytes: int) -> None:
+        """Hand on the plaintext of the one record that came."""
+        try:
+            plaintext = self.connection.recv(nbytes)
+        except SSL.Error as error:
+            self._not_read(error)
+            return
+        assert self._inner is not None  # noqa: S101 - the handshake is done
+        self._inner.data_received(plaintext)
+
     def _read(self) -> None:
         """Hand on all plaintext there is, until the inner side wants no more."""
-        inner = self._inner
-        if inner is None:
-            return
-        while not (self._paused or self._closing):
+        while self._reading and not self._closing and self._inner is not None:
             try:
                 plaintext = self.connection.recv(RECORD)
-            except SSL.WantReadError:
-                break
-            except SSL.ZeroReturnError:
-                inner.eof_received()
-                self.close()
+            except SSL.Error as error:
+                self._behind = False
+                self._not_read(error)
                 return
-            except SSL.Error:
-                self._flush()
-                self.abort()
-                return
-            inner.data_received(plaintext)
+            self._inner.data_received(plaintext)
+
+    def _not_read(self, error: SSL.Error) -> None:
+        """Tell apart: no more for now, no more at all, and what cannot be read."""
+        # OpenSSL may have something to say: an alert, or the answer to a KeyUpdate.
         self._flush()
+        if isinstance(error, SSL.WantReadError):
+            return
+        if not isinstance(error, SSL.ZeroReturnError):
+            self._closing = True
+            self._transport.close()
+        elif self._inner is not None and not self._inner.eof_received():
+            self.close()
 
-    def _flush(self) -> None:
+    def _read_or_not(self) -> None:
+        reading = not (self._inner_paused or self._write_blocked)
+        if reading is self._reading or self._closing:
+            return
+        self._reading = reading
+        if reading:
+            self._transport.resume_reading()
+            if self._behind:
+                self._loop.call_soon(self._read)
+        else:
+            self._transport.pause_reading()
+
+    def _flush(self, size: int = CHUNK) -> None:
         """Send what OpenSSL has made: handshake messages, alerts, records."""
-        while True:
-            try:
-                records = self.connection.bio_read(CHUNK)
-            except SSL.WantReadError:
-                return
-            self._transport.write(records)
-            if len(records) < CHUNK:
-                return
+        try:
+            while True:
+                records = self.connection.bio_read(size)
+                self._transport.write(records)
+                if len(records) < size:
+                    return
+        except SSL.WantReadError:
+            return
 
-
-class TLSTransport(asyncio.Transport):
-    """What the inner protocol writes to."""
-
-    def __init__(self, outer: TLSServerProtocol) -> None:
-        super().__init__()
-        self._outer = outer
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Give `peer_chain` (DER, leaf first), `tls_connection`, or what the socket knows."""
-        match name:
-            case "peer_chain":
-                return self._outer.peer_chain
-            case "tls_connection":
-                return self._outer.connection
-            case "sslcontext":
-                return self._outer.context
-            case _:
-                return self._outer.plain.get_extra_info(name, default)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._outer.write(data)
-
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        self._outer.write(b"".join(list_of_data))
-
-    def write_eof(self) -> None:
-        self._outer.close()
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self._outer.close()
-
-    def abort(self) -> None:
-        self._outer.abort()
-
-    def is_closing(self) -> bool:
-        return self._outer.is_closing
-
-    def pause_reading(self) -> None:
-        self._outer.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._outer.resume_reading()
-
-    def is_reading(self) -> bool:
-        return self._outer.plain.is_reading()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._outer.plain.set_write_buffer_limits(high, low)
-
-    def get_write_buffer_size(self) -> int:
-        return self._outer.plain.get_write_buffer_size()
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._outer.plain.get_write_buffer_limits()
-
-
-def peer_name(transport: asyncio.BaseTransport) -> str:
-    """Name the other end: its address, or `unix` for a socket of this host."""
-    name = transport.get_extra_info("peername")
-    return str(name[0]) if isinstance(name, tuple) else "unix"
+    def _say_goodbye(self) -> None:
+        if not self._said_goodbye:
+            self._said_goodbye = True
+            with contextlib.suppress(SSL.Error):
+                self.connection.shutdown()
+            self._flush()
 
 
 def _reason(error: SSL.Error) -> str:

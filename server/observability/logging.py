@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import nullcontext, suppress
+from typing import Any, TextIO
 
 import structlog
 
@@ -11,6 +12,22 @@ LONGEST = 500
 SECRETS = frozenset(
     {"password", "passphrase", "secret", "code", "authorization", "challenge", "key", "cookie"}
 )
+
+
+class JSONLines(logging.StreamHandler[TextIO]):
+    """Writes records, and lines that are JSON already."""
+
+    @classmethod
+    def configured(cls) -> "JSONLines | None":
+        """Give the one that `configure_logging` has put in place."""
+        found = (each for each in logging.getLogger().handlers if isinstance(each, cls))
+        return next(found, None)
+
+    def write_line(self, line: str) -> None:
+        """Write a line; a log that cannot be written must not fail what it tells of."""
+        with self.lock or nullcontext(), suppress(OSError, ValueError):
+            self.stream.write(line)
+            self.stream.flush()
 
 
 def configure_logging(level: str) -> None:
@@ -40,7 +57,7 @@ def configure_logging(level: str) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=True),
         ],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = JSONLines(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]

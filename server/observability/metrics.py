@@ -27,6 +27,8 @@ class Metrics:
             buckets=LATENCIES,
             registry=self._registry,
         )
+        # Looking children up by label costs more than counting.
+        self._by_outcome: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._enrollments = Counter(
             "enroll_enrollments",
             "Enrollment decisions",
@@ -49,8 +51,17 @@ class Metrics:
         build.labels(importlib.metadata.version("enrollment-server")).set(1)
 
     def exchange(self, listener: str, mount: str, status: int, seconds: float) -> None:
-        self._exchanges.labels(listener, mount, str(status)).inc()
-        self._latency.labels(mount).observe(seconds)
+        key = (listener, mount, status)
+        found = self._by_outcome.get(key)
+        if found is None:
+            found = (
+                self._exchanges.labels(listener, mount, str(status)),
+                self._latency.labels(mount),
+            )
+            self._by_outcome[key] = found
+        count, latency = found
+        count.inc()
+        latency.observe(seconds)
 
     def enrollment(self, protocol: str, result: EnrollmentResult) -> None:
         if isinstance(result, Issued):
