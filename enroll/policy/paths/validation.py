@@ -37,8 +37,7 @@ class PathRules:
     """The inputs of §6.1.1 besides the path, and what else is asked of it.
 
     `grace` is how long after its end the device's certificate, and no CA's, is still taken.
-    `policies` are the certificate policies of which the path needs one; empty for none. With
-    `client`, all of the path must be fit for TLS clients, as their extended key usage says.
+    `policies` are the certificate policies of which the path needs one; empty for none.
     """
 
     at: datetime
@@ -47,7 +46,6 @@ class PathRules:
     explicit_policy: bool = False
     inhibit_policy_mapping: bool = False
     inhibit_any_policy: bool = False
-    client: bool = True
 
 
 def validate(
@@ -91,7 +89,7 @@ def validate(
             issuer = certificate
     policies.finish(leaf)
     check_key(leaf)
-    _check_leaf(leaf, rules)
+    _check_leaf(leaf)
     return _check_leaf_dates(leaf, rules)
 
 
@@ -122,19 +120,17 @@ def _check_authority(authority: PathCertificate, rules: PathRules, *, is_anchor:
         raise PathError(
             PathFault.CA_PURPOSE, f"the key of {authority.title} may not sign certificates"
         )
-    if rules.client and not _is_for_clients(authority):
+    if not _is_for_clients(authority):
         raise PathError(
             PathFault.CA_PURPOSE, f"{authority.title} is not meant to issue to TLS clients"
         )
 
 
-def _check_leaf(leaf: PathCertificate, rules: PathRules) -> None:
+def _check_leaf(leaf: PathCertificate) -> None:
     """Demand a certificate with which a device may authenticate itself. Raises PathError.
 
     An alternative name is not asked for: IDevIDs may have none (IEEE 802.1AR §8).
     """
-    if not rules.client:
-        return
     basic = leaf.extension(x509.BasicConstraints)
     if basic is not None and basic.ca:
         raise PathError(PathFault.CERTIFICATE_PURPOSE, f"{leaf.title} is a CA, and not a device")
