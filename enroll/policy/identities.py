@@ -55,7 +55,7 @@ def to_identity(kind: IdentityKind, value: str) -> DeviceIdentity:
     text = unicodedata.normalize("NFC", value.strip())
     if not text or len(text) > MAXIMUM_LENGTH:
         raise IdentityFormatError(f"{kind}: expected 1 to {MAXIMUM_LENGTH} characters")
-    if any(unicodedata.category(each) == "Cc" for each in text):
+    if not text.isprintable() and any(unicodedata.category(each) == "Cc" for each in text):
         raise IdentityFormatError(f"{kind}: control characters are not allowed")
     return DeviceIdentity(kind=kind, value=_NORMAL_FORMS[kind](text))
 
@@ -82,7 +82,8 @@ def claims_of(request: CertificateRequest, usernames: Iterable[str] = ()) -> Cla
             ids.update(_device_ids(each.value))
         elif isinstance(each, x509.DNSName):
             _claim(found, IdentityKind.SAN_DNS, each.value)
-    _claim(found, IdentityKind.SPKI_SHA256, request.spki_sha256)
+    # It was written here, in normal form.
+    found.add(DeviceIdentity(kind=IdentityKind.SPKI_SHA256, value=request.spki_sha256))
     return Claims(names=frozenset(names), identities=frozenset(found), device_ids=frozenset(ids))
 
 

@@ -17,10 +17,10 @@ FERMAT_ROUNDS = 100
 def algorithm_of(key: CertificatePublicKeyTypes) -> KeyAlgorithm | None:
     """Name the key's algorithm and size, or give None for one that no profile may allow."""
     match key:
-        case rsa.RSAPublicKey():
-            return _RSA_SIZES.get(key.key_size)
         case ec.EllipticCurvePublicKey():
             return _CURVES.get(key.curve.name)
+        case rsa.RSAPublicKey():
+            return _RSA_SIZES.get(key.key_size)
         case ed25519.Ed25519PublicKey():
             return KeyAlgorithm.ED25519
         case ed448.Ed448PublicKey():

@@ -4,6 +4,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -183,22 +184,34 @@ def _general_name(kind: str, value: str) -> x509.GeneralName:
 
 def _fill(template: str, device: Device) -> str | None:
     """Fill a template, or give None if any value that it names is not known."""
-    values: dict[str, str | None] = {
-        "name": device.name,
-        "serial": device.serial_number,
-        "id": device.device_id,
-    }
-    parts: list[str] = []
-    position = 0
-    for match in _PLACEHOLDER.finditer(template):
-        key = match.group(1)
-        value = (
-            device.attributes.get(key.removeprefix("attribute."))
-            if key.startswith("attribute.")
-            else values[key]
-        )
+    parts, rest = _parts(template)
+    filled = []
+    for literal, key in parts:
+        value = _value(key, device)
         if not value:
             return None
-        parts += [template[position : match.start()], value]
+        filled += [literal, value]
+    return "".join([*filled, rest])
+
+
+@lru_cache(maxsize=1_024)
+def _parts(template: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Take a template apart: each placeholder with what stands before it, and what ends it."""
+    parts = []
+    position = 0
+    for match in _PLACEHOLDER.finditer(template):
+        parts.append((template[position : match.start()], match.group(1)))
         position = match.end()
-    return "".join([*parts, template[position:]])
+    return tuple(parts), template[position:]
+
+
+def _value(key: str, device: Device) -> str | None:
+    match key:
+        case "name":
+            return device.name
+        case "serial":
+            return device.serial_number
+        case "id":
+            return device.device_id
+        case _:
+            return device.attributes.get(key.removeprefix("attribute."))

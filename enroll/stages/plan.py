@@ -1,6 +1,7 @@
 """The certificate profile and the registry turn a permitted request into an order."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 
@@ -11,7 +12,7 @@ from enroll.policy.keys import algorithm_of, fitting_key_usage
 from enroll.policy.names import alternative_names_for, subject_for
 from enroll.policy.profiles import purpose_oid
 from enroll.ports import CertificateAuthority, Clock, Randomness, UnitOfWork
-from enroll.profiles import CertificateProfile, KeyUsageBit
+from enroll.profiles import CertificateProfile, KeyAlgorithm, KeyUsageBit
 from enroll.request import CertificateRequest
 from enroll.steps import Authorized, Planned
 from enroll.trace import DecisionTrace
@@ -47,9 +48,7 @@ class Plan:
             subject_alternative_names=alternative_names_for(device, profile),
             public_key=request.public_key,
             key_usage=key_usage_for(request, profile),
-            extended_key_usage=tuple(
-                x509.ObjectIdentifier(purpose_oid(each)) for each in profile.extended_key_usage
-            ),
+            extended_key_usage=_purposes(profile.extended_key_usage),
             not_valid_before=begins,
             not_valid_after=ends,
         )
@@ -86,13 +85,31 @@ def key_usage_for(
 
     RFC 7030 §4.2.1: a key that can sign may be asked for without digitalSignature.
     """
-    algorithm = algorithm_of(request.public_key)
-    wished = request.key_usage or frozenset()
-    usage = wished & profile.requestable_key_usage or profile.key_usage
+    return _key_usage(
+        algorithm_of(request.public_key),
+        request.key_usage or frozenset(),
+        profile.requestable_key_usage,
+        profile.key_usage,
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _key_usage(
+    algorithm: KeyAlgorithm | None,
+    wished: frozenset[KeyUsageBit],
+    requestable: frozenset[KeyUsageBit],
+    usual: frozenset[KeyUsageBit],
+) -> frozenset[KeyUsageBit]:
+    usage = wished & requestable or usual
     if algorithm is None:
         return usage
     return (
         fitting_key_usage(algorithm, usage)
-        or fitting_key_usage(algorithm, profile.key_usage)
+        or fitting_key_usage(algorithm, usual)
         or frozenset({KeyUsageBit.DIGITAL_SIGNATURE})
     )
+
+
+@lru_cache(maxsize=1_024)
+def _purposes(names: tuple[str, ...]) -> tuple[x509.ObjectIdentifier, ...]:
+    return tuple(x509.ObjectIdentifier(purpose_oid(each)) for each in names)
