@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 
 import structlog
 from cryptography import x509
@@ -41,9 +42,11 @@ class Contexts:
 class ServerIdentity:
     """Holds the TLS contexts that new connections take; `refresh` swaps them."""
 
-    def __init__(self, works: Works) -> None:
-        self._works = works
+    def __init__(self, works: Works, *, renews: bool = True) -> None:
+        self.works = works
+        self._renews = renews
         self._contexts: Contexts | None = None
+        self._files: tuple[object, ...] = ()
 
     def device(self) -> SSL.Context:
         return self._current().device
@@ -56,21 +59,30 @@ class ServerIdentity:
         return self._current().certificate
 
     async def refresh(self) -> None:
-        """Load the certificate, or make a new one when less than a third of its time is left.
+        """Load the certificate if its files changed; ours is made anew before it gets old.
 
         Raises HomeError, RegistryUnavailable, AuthorityUnavailable.
         """
-        if self._works.office.config.tls.certificate_file:
-            if self._contexts is None:
-                self._take(_operators(self._works))
-            return
-        now = self._works.office.clock.now()
-        found = self._contexts.certificate if self._contexts is not None else _stored(self._works)
-        if found is None or _is_old(found, now) or not _covers(found, self._works):
-            await _renew(self._works, now)
-            self._contexts = None
-        if self._contexts is None:
-            self._take(_ours(self._works))
+        home, section = self.works.office.home, self.works.office.config.tls
+        if section.certificate_file:
+            named = (section.certificate_file, section.private_key_file)
+            paths = [home.resolve(each) for each in named if each]
+        else:
+            paths = [home.tls_certificate, home.tls_key]
+            if self._renews and self._is_due(paths):
+                await _renew(self.works, self.works.office.clock.now())
+        files = tuple(_state(each) for each in paths)
+        if self._contexts is None or files != self._files:
+            self._take(_operators(self.works) if section.certificate_file else _ours(self.works))
+            self._files = files
+
+    def _is_due(self, paths: list[Path]) -> bool:
+        if self._contexts is not None and self._files == tuple(_state(each) for each in paths):
+            found: x509.Certificate | None = self._contexts.certificate
+        else:
+            found = _stored(self.works)
+        now = self.works.office.clock.now()
+        return found is None or _is_old(found, now) or not _covers(found, self.works)
 
     def _take(self, credentials: ServerCredentials) -> None:
         self._contexts = Contexts(
@@ -98,13 +110,26 @@ def _covers(certificate: x509.Certificate, works: Works) -> bool:
 
 
 def _stored(works: Works) -> x509.Certificate | None:
+    """Give the certificate in the home, if it is there and goes with the key beside it."""
     home = works.office.home
     if not home.tls_certificate.exists() or not home.tls_key.exists():
         return None
     try:
-        return x509.load_pem_x509_certificates(home.tls_certificate.read_bytes())[0]
-    except ValueError:
+        found = _ours(works)
+    except (HomeError, ValueError):
         return None
+    if found.certificate.public_key() != found.key.public_key():
+        return None  # The machine died between writing the one and the other.
+    return found.certificate
+
+
+def _state(path: Path) -> object:
+    """Tell one state of a file from another."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _ours(works: Works) -> ServerCredentials:

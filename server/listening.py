@@ -1,6 +1,11 @@
 """Where a running server listens."""
 
-from dataclasses import dataclass
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from server.home import write_public
 
 
 class ListeningError(Exception):
@@ -16,3 +21,16 @@ class Listening:
     management: str
     unix: str
     pid: int
+
+
+def cannot_listen(name: str, address: str, error: OSError) -> ListeningError:
+    """Say why an address cannot be listened on, and where another is given."""
+    return ListeningError(
+        f"cannot listen on {address}: {os.strerror(error.errno or 0)}; choose another "
+        f"address with --{name} HOST:PORT, or server.{name} in the configuration"
+    )
+
+
+def write_ready_file(path: Path, listening: Listening) -> None:
+    """Say where the server listens, in a file that is whole when it is there."""
+    write_public(path.absolute(), json.dumps(asdict(listening)).encode("utf-8") + b"\n")

@@ -1,60 +1,93 @@
 """The server's life: open, listen, say so, serve, drain, close."""
 
 import asyncio
-import json
 import os
 import signal
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import structlog
+import uvloop
+from OpenSSL import SSL
 
+from enroll.failures import EnrollmentError
 from enroll.profiles import ProtocolName
 from protocols.est.handler import ESTHandler
 from protocols.est.messages import ESTOperation
 from server.background import Background, Chore
 from server.backoff import Backoff
-from server.config.load import Config
+from server.config.load import Config, ConfigurationError
 from server.config.model import parse_address
 from server.exchange import ProtocolEndpoint
-from server.home import Home, write_public
+from server.home import Home, HomeError
 from server.http.front import Front
 from server.http.limits import ConnectionLimits, Gate
-from server.http.listener import Listener
+from server.http.listener import Listener, bind_unix
 from server.http.load import Load, LoadLimits
 from server.http.routes import Mount, Router
 from server.identity import ServerIdentity
 from server.labels import Labels, PolicyMirror
-from server.listening import Listening, ListeningError
+from server.listening import Listening, cannot_listen
 from server.management import Management
 from server.observability.logging import configure_logging
 from server.observability.metrics import Metrics
 from server.publishing import Publishing
 from server.revocation import RevocationPublisher
-from server.wiring import Works, crl_lifetimes, open_works
+from server.wiring import Works, crl_lifetimes, open_works, with_config
 
-STREAM = "server"
+TLS_PERIOD = 60.0
+NEEDS_RESTART: Mapping[str, tuple[str, ...]] = {
+    "server": ("https", "http", "management", "unix", "public_http_url"),
+    "database": ("url", "busy_timeout_seconds"),
+    "keys": ("passphrase_file",),
+}
+"""What is taken from the configuration only once, at the start."""
+
 Introduce = Callable[[Listening], Awaitable[None]]
 _log = structlog.get_logger("server")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which part of the work a process does: all of it, or that of one worker among others.
+
+    `stream` names its chain of events. `leads`: it does what has to be done once, not by each.
+    Workers bind the same ports, and accept from one unix socket that they inherit.
+    """
+
+    stream: str = "server"
+    leads: bool = True
+    shares_ports: bool = False
+    unix: socket.socket | None = None
+
+
+ALONE = Part()
+
+
 async def run_server(
-    home: Home, config: Config, ready_file: Path | None, introduce: Introduce | None = None
+    home: Home,
+    read_config: Callable[[], Config],
+    introduce: Introduce,
+    part: Part = ALONE,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Raises HomeError, RegistryUnavailable, ListeningError."""
+    """Serve until SIGTERM or SIGINT; read the configuration anew at SIGHUP.
+
+    Raises ConfigurationError, HomeError, RegistryUnavailable, ListeningError.
+    """
+    config = read_config()
     configure_logging(config.log.level)
-    works = open_works(home, config, stream=STREAM)
+    works = open_works(home, config, stream=part.stream)
     try:
-        server = Server(works)
+        server = Server(works, part)
         await server.open()
-        listening = await server.listen()
-        if ready_file is not None:
-            _write_ready_file(ready_file, listening)
-        if introduce is not None:
-            await introduce(listening)
-        await _until_asked_to_end()
+        signals = Signals()
+        await introduce(await server.listen())
+        while await signals.next() is signal.SIGHUP:
+            await server.reload(read_config)
         await server.drain()
     finally:
         await works.office.close()
@@ -64,8 +97,9 @@ async def run_server(
 class Server:
     """Everything between an open installation and its sockets."""
 
-    def __init__(self, works: Works) -> None:
+    def __init__(self, works: Works, part: Part = ALONE) -> None:
         self._works = works
+        self._part = part
         office, config = works.office, works.office.config
         self._metrics = Metrics()
         limits = config.limits
@@ -80,13 +114,10 @@ class Server:
         self._load = Load(
             LoadLimits(exchanges=limits.exchanges, queue_seconds=limits.queue_seconds)
         )
-        self._identity = ServerIdentity(works)
+        self._identity = ServerIdentity(works, renews=part.leads)
         self._mirror = PolicyMirror(office.registry)
-        lifetimes = crl_lifetimes(config)
         self._crls = RevocationPublisher(
-            office.registry,
-            {name: (works.issuers.get(name), lifetime) for name, lifetime in lifetimes.items()},
-            office.clock,
+            office.registry, works.issuers, crl_lifetimes(config), office.clock
         )
         self._management = Management(works, self._crls, self._metrics, lambda: self._gate.open)
         self._listeners: list[Listener] = []
@@ -114,6 +145,32 @@ class Server:
         )
         return listening
 
+    async def reload(self, read_config: Callable[[], Config]) -> None:
+        """Take over what may change while serving; new connections see it, open ones stay.
+
+        A configuration that cannot be used changes nothing.
+        """
+        old = self._works.office.config
+        try:
+            config = read_config()
+            self._works = with_config(self._works, config)
+            self._identity.works = self._works
+            await self._identity.refresh()
+        except (ConfigurationError, HomeError, EnrollmentError, SSL.Error) as error:
+            self._works = with_config(self._works, old)
+            self._identity.works = self._works
+            _log.error("the configuration was not reloaded", detail=str(error))
+            return
+        configure_logging(config.log.level)
+        self._crls.lifetimes = crl_lifetimes(config)
+        restart = sorted(
+            f"{section}.{key}"
+            for section, keys in NEEDS_RESTART.items()
+            for key in keys
+            if getattr(getattr(old, section), key) != getattr(getattr(config, section), key)
+        )
+        _log.info("configuration reloaded", needs_restart=restart)
+
     async def drain(self) -> None:
         """Take no more, finish what runs, and stop."""
         _log.info("draining")
@@ -137,20 +194,17 @@ class Server:
         listener.context = context.get(name)
         host, port = parse_address(address)
         try:
-            await listener.start_tcp(host, port)
+            await listener.start_tcp(host, port, shared=self._part.shares_ports)
         except OSError as error:
-            raise ListeningError(
-                f"cannot listen on {address}: {os.strerror(error.errno or 0)}; choose another "
-                f"address with --{name} HOST:PORT, or server.{name} in the configuration"
-            ) from error
+            raise cannot_listen(name, address, error) from error
         return listener.address
 
     async def _start_unix(self, path: str) -> str:
         if not path:
             return ""
         listener = self._listener("unix", self._device_mounts(secure=True))
-        await listener.start_unix(Path(path))
-        return listener.address
+        await listener.start_unix(self._part.unix or bind_unix(Path(path)))
+        return path
 
     def _listener(self, name: str, mounts: tuple[Mount, ...]) -> Listener:
         front = Front(
@@ -205,13 +259,18 @@ class Server:
         )
 
     def _chores(self) -> tuple[Chore, ...]:
-        return (
+        each = (
             Chore(name="policy", period=0.5, run=self._mirror.refresh),
             Chore(name="revocation", period=0.5, run=self._crls.refresh),
+            Chore(name="tls", period=TLS_PERIOD, run=self._identity.refresh),
+        )
+        if not self._part.leads:
+            return each
+        return (
+            *each,
             Chore(name="confirmations", period=30, run=self._works.office.confirmations.settle),
             Chore(name="checkpoint", period=60, run=self._checkpoint),
             Chore(name="attempts", period=3600, run=self._prune_attempts),
-            Chore(name="tls", period=3600, run=self._identity.refresh),
         )
 
     async def _checkpoint(self) -> None:
@@ -226,20 +285,20 @@ class Server:
             await uow.commit()
 
 
-async def _until_asked_to_end() -> None:
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
-    await asked.wait()
+def serve_until_done(serving: Coroutine[object, object, None]) -> None:
+    """Run it in an event loop of uvloop's: the fastest there is."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serving)
 
 
-def _write_ready_file(path: Path, listening: Listening) -> None:
-    document = {
-        "https": listening.https,
-        "http": listening.http,
-        "management": listening.management,
-        "unix": listening.unix,
-        "pid": listening.pid,
-    }
-    write_public(path.absolute(), json.dumps(document).encode("utf-8") + b"\n")
+class Signals:
+    """The signals that the server acts upon, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._came: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._came.put_nowait, number)
+
+    async def next(self) -> signal.Signals:
+        return await self._came.get()

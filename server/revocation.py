@@ -20,17 +20,19 @@ class RevocationPublisher:
 
     Due is a list at half of its lifetime, or behind the registry's revocations. Several processes
     may try; the registry lets one of them take each number, and the others read its list. Of an
-    issuer whose key is not here (None), the last list that was made is served on.
+    issuer whose key is not here, the last list that was made is served on.
     """
 
     def __init__(
         self,
         registry: Registry,
-        issuers: Mapping[str, tuple[Issuer | None, timedelta]],
+        issuers: Mapping[str, Issuer],
+        lifetimes: Mapping[str, timedelta],
         clock: Clock,
     ) -> None:
         self._registry = registry
         self._issuers = issuers
+        self.lifetimes = lifetimes
         self._clock = clock
         self._latest: dict[str, RevocationList] = {}
 
@@ -39,7 +41,7 @@ class RevocationPublisher:
 
     async def refresh(self) -> None:
         """Bring every list up to date. Raises RegistryUnavailable."""
-        for name in self._issuers:
+        for name in self.lifetimes:
             await self._refresh(name)
 
     async def _refresh(self, name: str) -> None:
@@ -54,7 +56,7 @@ class RevocationPublisher:
             await self._make(name, latest, version)
 
     async def _make(self, name: str, latest: RevocationList | None, version: int) -> None:
-        issuer, lifetime = self._issuers[name]
+        issuer, lifetime = self._issuers.get(name), self.lifetimes[name]
         if issuer is None:
             return
         now = self._clock.now().replace(microsecond=0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -139,6 +139,11 @@ def open_works(home: Home, config: Config, *, stream: str) -> Works:
         randomness=SystemRandomness(),
     )
     return Works(office=office, issuers=issuers, authority=authority, pipeline=pipeline, root=root)
+
+
+def with_config(works: Works, config: Config) -> Works:
+    """Give the same works under another configuration."""
+    return replace(works, office=replace(works.office, config=config))
 
 
 def crl_lifetimes(config: Config) -> Mapping[str, timedelta]:

@@ -18,8 +18,9 @@ from server.config.model import parse_address
 from server.demo import prepare_demo
 from server.home import Home
 from server.initialize import Wishes, initialize
-from server.listening import Listening
-from server.process import Introduce, run_server
+from server.listening import Listening, write_ready_file
+from server.process import Introduce, run_server, serve_until_done
+from server.supervisor import supervise
 
 Hosts = Annotated[
     list[str] | None,
@@ -45,6 +46,16 @@ Management = Annotated[
 Unix = Annotated[
     str | None,
     typer.Option("--unix", metavar="PATH", help="A socket in plaintext, for a proxy on this host."),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        max=256,
+        help="How many processes serve; one for each core, with PostgreSQL.",
+    ),
 ]
 ReadyFile = Annotated[
     Path | None,
@@ -99,10 +110,12 @@ def serve(
     management: Management = None,
     unix: Unix = None,
     ready_file: ReadyFile = None,
+    workers: Workers = 1,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    Running requests finish first. Addresses are those of enroll.toml unless given here; an empty
+    Running requests finish first. SIGHUP reads the configuration and TLS certificates anew.
+    Addresses are those of enroll.toml unless given here; an empty
     one switches a listener off, and port 0 takes a free port.
     """
     overrides = {"https": https, "http": http, "management": management, "unix": unix}
@@ -111,10 +124,9 @@ def serve(
             home = Home(Path(folder) / "home")
             made = asyncio.run(initialize(home, Wishes()))
             say(f"A throw-away home at {home.path}, root {made.root_fingerprint}")
-            _serve(home, load_config(home.configuration), overrides, ready_file)
+            _serve(home, overrides, ready_file, workers=workers)
         return
-    home = current_home(context)
-    _serve(home, load_config(home.configuration), overrides, ready_file)
+    _serve(current_home(context), overrides, ready_file, workers=workers)
 
 
 def run(
@@ -140,7 +152,7 @@ def run(
         sys.stdout.write(await prepare_demo(home, config, listening, _command(home)))
         sys.stdout.flush()
 
-    _serve(home, config, overrides, ready_file, introduce)
+    _serve(home, overrides, ready_file, introduce)
 
 
 def check(context: typer.Context, output: Output = Format.TEXT) -> None:
@@ -171,10 +183,11 @@ def _command(home: Home) -> str:
 
 def _serve(
     home: Home,
-    config: Config,
     overrides: dict[str, str | None],
     ready_file: Path | None,
     introduce: Introduce | None = None,
+    *,
+    workers: int = 1,
 ) -> None:
     wanted = {key: value for key, value in overrides.items() if value is not None}
     for key in ("https", "http", "management"):
@@ -183,6 +196,21 @@ def _serve(
                 parse_address(wanted[key])
             except ValueError as error:
                 raise typer.BadParameter(f"--{key}: {error}") from error
-    section = config.server.model_copy(update=wanted)
-    config = config.model_copy(update={"server": section})
-    asyncio.run(run_server(home, config, ready_file, introduce))
+
+    def read_config() -> Config:
+        return load_config(home.configuration, wanted)
+
+    def announce(listening: Listening) -> None:
+        if ready_file is not None:
+            write_ready_file(ready_file, listening)
+
+    if workers > 1:
+        supervise(home, read_config(), workers, announce)
+        return
+
+    async def ready(listening: Listening) -> None:
+        announce(listening)
+        if introduce is not None:
+            await introduce(listening)
+
+    serve_until_done(run_server(home, read_config, ready))

@@ -27,6 +27,7 @@ from server.config.model import (
 
 FILE_NAME = "enroll.toml"
 PREFIX = "ENROLL_"
+NOTHING: Mapping[str, str] = {}
 SECRETS = frozenset({("database", "url")})
 """Keys whose value may stand in a file named by `ENROLL_SECTION__KEY_FILE`."""
 
@@ -50,8 +51,16 @@ class Config(BaseSettings):
     log: LogSection = LogSection()
 
 
-def load_config(path: Path) -> Config:
-    """Read the file and the environment over it. Raises ConfigurationError."""
+def load_config(path: Path, server: Mapping[str, str] = NOTHING) -> Config:
+    """Read the file, the environment over it, and keys of `server` over both.
+
+    Raises ConfigurationError.
+    """
+    config = _load(path)
+    return config.model_copy(update={"server": config.server.model_copy(update=dict(server))})
+
+
+def _load(path: Path) -> Config:
     environment = _environment(os.environ)
 
     class _Located(Config):
