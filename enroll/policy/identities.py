@@ -13,6 +13,7 @@ from enroll.device import Device, DeviceIdentity, IdentityKind
 from enroll.request import CertificateRequest
 
 MAXIMUM_LENGTH = 255
+MAXIMUM_DNS_LENGTH = 253
 JUNK_SERIAL_NUMBERS = frozenset(
     {
         "to be filled by o.e.m.",
@@ -29,6 +30,8 @@ JUNK_SERIAL_NUMBERS = frozenset(
     }
 )
 """What firmware reports where nobody wrote a serial number: never an identity (lifecycle §2.3)."""
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class IdentityFormatError(ValueError):
@@ -135,7 +138,7 @@ def _unchanged(value: str) -> str:
 
 def _dns(value: str) -> str:
     name = value.lower().removesuffix(".")
-    if not re.fullmatch(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.?)+", name):
+    if len(name) > MAXIMUM_DNS_LENGTH or not all(map(_LABEL.fullmatch, name.split("."))):
         raise IdentityFormatError(f"san_dns: {value!r} is not a DNS name")
     return name
 
@@ -161,6 +164,33 @@ def _sha256(value: str) -> str:
     return digits
 
 
+def _hardware_module(value: str) -> str:
+    kind, _, number = value.rpartition(":")
+    if not re.fullmatch(r"[0-2](\.[0-9]{1,39}){1,30}", kind) or not re.fullmatch(
+        r"([0-9A-Fa-f]{2}){1,64}", number
+    ):
+        raise IdentityFormatError(
+            "hw_module_name: expected hwType and hwSerialNum (RFC 4108 §5) as OID:HEX, "
+            "such as 2.999.1:534e2d31"
+        )
+    return f"{kind}:{number.lower()}"
+
+
+def _issuer_serial(value: str) -> str:
+    issuer, _, number = value.rpartition("#")
+    digits = number.lower().lstrip("0")
+    try:
+        name = x509.Name.from_rfc4514_string(issuer).rfc4514_string()
+    except ValueError:
+        name = ""
+    if not name or not re.fullmatch(r"[0-9a-f]{1,40}", digits):
+        raise IdentityFormatError(
+            "idevid_issuer_serial: expected an RFC 4514 name and a serial number in hex, "
+            "such as CN=Maker CA,O=Maker#1a2b"
+        )
+    return f"{unicodedata.normalize('NFKC', name).casefold()}#{digits}"
+
+
 def _ek_uri(value: str) -> str:
     if not re.fullmatch(r"urn:ek:sha256:[A-Za-z0-9+/]{43}=", value):
         raise IdentityFormatError("ek_uri: expected urn:ek:sha256:<base64 of 32 octets>")
@@ -173,10 +203,10 @@ _NORMAL_FORMS: Mapping[IdentityKind, Callable[[str], str]] = {
     IdentityKind.SAN_URI: _uri,
     IdentityKind.SAN_DNS: _dns,
     IdentityKind.MAC: _mac,
-    IdentityKind.HW_MODULE_NAME: _unchanged,
+    IdentityKind.HW_MODULE_NAME: _hardware_module,
     IdentityKind.SPKI_SHA256: _sha256,
     IdentityKind.IDEVID_CERT_SHA256: _sha256,
-    IdentityKind.IDEVID_ISSUER_SERIAL: _unchanged,
+    IdentityKind.IDEVID_ISSUER_SERIAL: _issuer_serial,
     IdentityKind.EK_URI: _ek_uri,
 }
 
