@@ -20,7 +20,7 @@ from server.config.load import Config, ConfigurationError, load_config
 from server.home import Home, HomeError, read_passphrase, read_private
 from server.identity import check_tls_certificate
 from server.times import print_duration, rfc3339
-from server.wiring import Office, open_key, open_office, read_certificate
+from server.wiring import Office, open_key, open_office, open_secrets, read_certificate
 
 SOON = timedelta(days=90)
 CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -64,7 +64,7 @@ def _keys(home: Home, config: Config) -> Iterator[Finding]:
         words = "not on this machine: the root's CRL is not renewed here"
         yield _warning("root key", words)
     try:
-        read_private(home.registry_key)
+        open_secrets(home)
         passphrase = read_passphrase(home.resolve(config.keys.passphrase_file))
         for path, certificate in pairs:
             key = open_key(path, passphrase)

@@ -82,7 +82,7 @@ class Works:
 def open_office(home: Home, config: Config, *, stream: str) -> Office:
     """Open the registry. Raises HomeError, RegistryUnavailable."""
     clock, randomness = SystemClock(), SystemRandomness()
-    secrets = RegistrySecrets(read_private(home.registry_key))
+    secrets = open_secrets(home)
     registry = SQLRegistry(
         home.database_url(config.database.url.get_secret_value()),
         stream=stream,
@@ -153,6 +153,14 @@ def crl_lifetimes(config: Config) -> Mapping[str, timedelta]:
     }
 
 
+def open_secrets(home: Home) -> RegistrySecrets:
+    """Read what protects the registry's codes, keys and audit log. Raises HomeError."""
+    try:
+        return RegistrySecrets(read_private(home.registry_key))
+    except ValueError as error:
+        raise HomeError(f"{home.registry_key}: the file is damaged: {error}") from error
+
+
 def open_key(path: Path, passphrase: bytes) -> SoftwareKey:
     """Read and open a private key. Raises HomeError, naming the file."""
     try:
@@ -183,7 +191,7 @@ def verify_audit(home: Home, config: Config) -> AuditReport:
     with _audited(home, config) as engine:
         return verify_events(
             engine,
-            seal_key=RegistrySecrets(read_private(home.registry_key)).seal_key,
+            seal_key=open_secrets(home).seal_key,
             checkpoints=open_checkpoints(home, config),
         )
 

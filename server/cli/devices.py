@@ -7,6 +7,7 @@ import typer
 
 from enroll.certificates import CertificateRecord
 from enroll.device import Device, DeviceState, DeviceStatus, IdentityKind
+from enroll.failures import NotFound
 from enroll.profiles import PolicySnapshot
 from enroll.registration import CodeTerms, MadeCode, NewDevice
 from server.cli.office import Office, actor, find_device, work
@@ -72,7 +73,10 @@ def add(
     )
 
     async def run(office: Office) -> Data:
-        device, made = await office.registration.register(new, code=terms, actor=actor())
+        try:
+            device, made = await office.registration.register(new, code=terms, actor=actor())
+        except NotFound as error:
+            raise NotFound(f"{error}; see 'enroll group list'") from None
         return _with_code(device, await office.policy(), made)
 
     _show_code(work(context, run), output)

@@ -37,7 +37,7 @@ def attempts(
     lookback = parse_duration(since) if since else None
 
     async def run(office: Office) -> list[Data]:
-        start = SystemClock().now() - lookback if lookback else None
+        start = SystemClock().now() - lookback if lookback is not None else None
         async with office.registry.unit_of_work() as uow:
             found = await uow.attempts.list(denied_only=denied, since=start, limit=limit)
         return [_data(each) for each in found]

@@ -142,6 +142,7 @@ def _explain(error: ValidationError, environment: Mapping[tuple[str, ...], str])
         words = _WORDS.get(fault["type"])
         if words is None:
             message = fault["msg"].removeprefix("Value error, ")
+            message = message.replace("Input should be", "expected", 1)
             words = f"{message[0].lower()}{message[1:]}"
         named = next((each for each in environment if each[: len(place)] == place[:2]), None)
         source = f" ({PREFIX}{'__'.join(named).upper()} in the environment)" if named else ""
