@@ -161,16 +161,12 @@ def _on_disable(
 ) -> list[Change]:
     """Hold, revoke or leave what is still good."""
     good = [each for each in records if now <= each.not_valid_after]
-    match what:
-        case OnDisable.HOLD:
-            idle = {CertificateStatus.ON_HOLD, CertificateStatus.REVOKED}
-            return [
-                Change(was=each, now=held(each, now)) for each in good if each.status not in idle
-            ]
-        case OnDisable.REVOKE:
-            return _each_revoked(good, RevocationReason.CESSATION_OF_OPERATION, now)
-        case OnDisable.NONE:
-            return []
+    if what is OnDisable.REVOKE:
+        return _each_revoked(good, RevocationReason.CESSATION_OF_OPERATION, now)
+    if what is OnDisable.NONE:
+        return []
+    idle = {CertificateStatus.ON_HOLD, CertificateStatus.REVOKED}
+    return [Change(was=each, now=held(each, now)) for each in good if each.status not in idle]
 
 
 def _each_revoked(

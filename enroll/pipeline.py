@@ -148,9 +148,8 @@ class Pipeline:
         )
 
     def _refused_attempt(self, error: EnrollmentError, trace: DecisionTrace) -> Attempt:
-        failed = error.reason in {FailureReason.CA_UNAVAILABLE, FailureReason.INTERNAL}
         return replace(
-            self._attempt(trace, Outcome.FAILED if failed else Outcome.DENIED),
+            self._attempt(trace, Outcome.FAILED if error.reason in _FAILED else Outcome.DENIED),
             reason=error.reason.value,
             finding=error.finding,
             detail=error.detail,
@@ -161,27 +160,31 @@ class Pipeline:
     ) -> tuple[EnrollmentEvent, ...]:
         """Write what a proven device was refused into its history; strangers leave none.
 
+        What failed was not refused: an outage leaves attempts, and no more.
+
         A key that is another device's is told in the histories of both (clone case g).
         """
-        if trace.device is None or not (trace.proven or error.finding == "code_reused"):
+        if trace.device is None or error.reason in _FAILED:
+            return ()
+        if not (trace.proven or error.finding == "code_reused"):
             return ()
         chronicle = Chronicle(
             actor="system", at=self._clock.now(), correlation_id=trace.origin.correlation_id
         )
-        concerned = dict.fromkeys((trace.device.device_id, *trace.rivals))
-        return tuple(
-            chronicle.event(
-                _DENIALS.get(error.finding, EventName.ENROLLMENT_DENIED),
-                device_id,
-                reason=error.reason.value,
-                finding=error.finding,
-                peer_address=trace.origin.peer_address,
-                **({"requested_by": trace.device.device_id} if trace.rivals else {}),
-            )
-            for device_id in concerned
-        )
+        name = _DENIALS.get(error.finding, EventName.ENROLLMENT_DENIED)
+        facts: dict[str, object] = {
+            "reason": error.reason.value,
+            "finding": error.finding,
+            "peer_address": trace.origin.peer_address,
+        }
+        own = trace.device.device_id
+        if trace.rivals:
+            facts |= {"requested_by": own, "rivals": list(trace.rivals)}
+        concerned = (own, *trace.rivals) if error.finding == "key_reuse" else (own,)
+        return tuple(chronicle.event(name, each, **facts) for each in concerned)
 
 
+_FAILED = frozenset({FailureReason.CA_UNAVAILABLE, FailureReason.INTERNAL})
 _DENIALS = {
     "code_reused": EventName.CODE_REUSED,
     "certificate_superseded": EventName.ENROLLMENT_CLONE_SUSPECTED,

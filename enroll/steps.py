@@ -9,6 +9,7 @@ from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
     EnrollmentProfile,
+    KeyAlgorithm,
     PolicySnapshot,
     Tenant,
 )
@@ -66,6 +67,7 @@ class Authorized:
     identified: Identified
     cause: Cause
     certificate_profile: CertificateProfile
+    key_algorithm: KeyAlgorithm
     confirms: CertificateRecord | None = None
 
 

@@ -64,7 +64,7 @@ class Authorize:
             raise NotAuthenticated(
                 "the code was used, and what it got is no longer good", finding="code_reused"
             )
-        check_public_key(request.public_key, template.key_algorithms)
+        algorithm = check_public_key(request.public_key, template.key_algorithms)
         await _check_key_owner(step, uow, trace)
         cause = self._cause(step)
         if (step.device.state, cause) not in TRANSITIONS:
@@ -78,6 +78,7 @@ class Authorize:
             identified=step,
             cause=cause,
             certificate_profile=template,
+            key_algorithm=algorithm,
             confirms=presented if waiting else None,
         )
 

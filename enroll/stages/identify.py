@@ -17,9 +17,7 @@ async def identify(step: Authenticated, uow: UnitOfWork, trace: DecisionTrace) -
     Raises EnrollmentError (UNKNOWN_DEVICE), NotAuthorized (identity_conflict).
     """
     addressed = step.addressed
-    device = trace.device
-    if device is None or device.device_id != step.authentication.device_id:
-        device = await uow.devices.by_id(step.authentication.device_id)
+    device = await uow.devices.by_id(step.authentication.device_id)
     if device is None or device.state is DeviceState.DELETED:
         trace.failed("device", "not in the registry")
         raise EnrollmentError(
@@ -54,9 +52,10 @@ async def _check_no_conflict(
     shown = await _shown_certificate_owner(step, uow)
     conflicting = (others | shown | set(ids)) - {device.device_id}
     if conflicting:
-        trace.failed("identity", f"points at {', '.join(sorted(conflicting))} too")
+        trace.rivals = tuple(sorted(conflicting))
+        trace.failed("identity", f"points at {', '.join(trace.rivals)} too")
         raise NotAuthorized(
-            f"the request points at {device.device_id} and at {', '.join(sorted(conflicting))}",
+            f"the request points at {device.device_id} and at {', '.join(trace.rivals)}",
             finding="identity_conflict",
         )
 

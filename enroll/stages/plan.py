@@ -8,12 +8,11 @@ from cryptography import x509
 from enroll.certificates import IssuanceOrder, new_serial_number
 from enroll.failures import AuthorityUnavailable
 from enroll.policy.clock import check_clock
-from enroll.policy.keys import algorithm_of, fitting_key_usage
+from enroll.policy.keys import fitting_key_usage
 from enroll.policy.names import alternative_names_for, subject_for
 from enroll.policy.profiles import purpose_oid
 from enroll.ports import CertificateAuthority, Clock, Randomness, UnitOfWork
 from enroll.profiles import CertificateProfile, KeyAlgorithm, KeyUsageBit
-from enroll.request import CertificateRequest
 from enroll.steps import Authorized, Planned
 from enroll.trace import DecisionTrace
 
@@ -47,7 +46,7 @@ class Plan:
             subject=subject_for(device, profile),
             subject_alternative_names=alternative_names_for(device, profile),
             public_key=request.public_key,
-            key_usage=key_usage_for(request, profile),
+            key_usage=key_usage_for(step.key_algorithm, request.key_usage, profile),
             extended_key_usage=_purposes(profile.extended_key_usage),
             not_valid_before=begins,
             not_valid_after=ends,
@@ -79,30 +78,25 @@ class Plan:
 
 
 def key_usage_for(
-    request: CertificateRequest, profile: CertificateProfile
+    algorithm: KeyAlgorithm, wished: frozenset[KeyUsageBit] | None, profile: CertificateProfile
 ) -> frozenset[KeyUsageBit]:
     """Choose the key usage: as asked where the profile lets it be asked for, else the profile's.
 
     RFC 7030 §4.2.1: a key that can sign may be asked for without digitalSignature.
     """
     return _key_usage(
-        algorithm_of(request.public_key),
-        request.key_usage or frozenset(),
-        profile.requestable_key_usage,
-        profile.key_usage,
+        algorithm, wished or frozenset(), profile.requestable_key_usage, profile.key_usage
     )
 
 
 @lru_cache(maxsize=1_024)
 def _key_usage(
-    algorithm: KeyAlgorithm | None,
+    algorithm: KeyAlgorithm,
     wished: frozenset[KeyUsageBit],
     requestable: frozenset[KeyUsageBit],
     usual: frozenset[KeyUsageBit],
 ) -> frozenset[KeyUsageBit]:
     usage = wished & requestable or usual
-    if algorithm is None:
-        return usage
     return (
         fitting_key_usage(algorithm, usage)
         or fitting_key_usage(algorithm, usual)

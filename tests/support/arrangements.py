@@ -12,9 +12,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from enroll.certificates import RevocationReason
+from enroll.credentials import CredentialKind
 from enroll.device import DeviceState, IdentityKind
+from enroll.ports import UnitOfWork
 from enroll.registration import CodeTerms
-from tests.support.builders import GROUP, a_device, a_tenant
+from tests.support.builders import (
+    GROUP,
+    a_certificate_profile,
+    a_device,
+    a_tenant,
+    an_enrollment_profile,
+)
 from tests.support.csr import a_name
 from tests.support.enrollment import (
     OPERATOR,
@@ -108,6 +116,27 @@ async def code_at_another_tenant(site: Site) -> Ask:
     await store(site.registry, lambda uow: uow.devices.add(stranger))
     _, made = await site.registration.make_code(stranger.device_id, CodeTerms(), actor=OPERATOR)
     return by_code("stranger", made.clear)
+
+
+async def certificate_at_another_tenant(site: Site) -> Ask:
+    held = await site.enroll()
+    other = a_tenant("other")
+    template = a_certificate_profile("theirs", tenant_id=other.tenant_id)
+    profile = an_enrollment_profile(
+        "theirs",
+        tenant_id=other.tenant_id,
+        certificate_profile="theirs",
+        initial_credentials=frozenset({CredentialKind.OWN_CERTIFICATE}),
+        own_certificates_of=("bootstrap",),
+    )
+
+    def stage(uow: UnitOfWork) -> None:
+        uow.policy.put_tenant(other)
+        uow.policy.put_certificate_profile(template)
+        uow.policy.put_enrollment_profile(profile)
+
+    await store(site.registry, stage)
+    return by_certificate(held, profile="theirs")
 
 
 async def nothing_shown(site: Site) -> Ask:

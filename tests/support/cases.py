@@ -174,6 +174,7 @@ _REFUSED_BY_STATE = (
     ),
     _refused("lifecycle-2.7h", r.by_a_superseded_certificate, "certificate_superseded", REGISTERED),
 )
+_ELSEWHERE = (_refused("security-E5", a.certificate_at_another_tenant, "wrong_tenant", REGISTERED),)
 _CONFLICTS = tuple(
     _refused(row, arrange, "identity_conflict", state)
     for row, arrange, state in (
@@ -200,6 +201,7 @@ _KEYS = (
         policy=a_policy(a_certificate_profile(key_algorithms=frozenset({KeyAlgorithm.P_384}))),
     ),
     _refused("est-E7", r.with_the_same_key, "key_reused", REGISTERED, fault="publicKey"),
+    _refused("lifecycle-T13", r.repeated_too_late, "key_reused", REGISTERED, fault="publicKey"),
 )
 _UNAVAILABLE = (
     _refused(
@@ -223,6 +225,7 @@ _NAMES = tuple(
         (r.with_more_names, "subjectAltName", a_policy()),
         (r.with_other_names, "subjectAltName", a_policy()),
         (r.changing_its_subject, "subject", a_policy()),
+        (r.changing_its_names, "subjectAltName", a_policy()),
         (
             r.by_a_code_with_another_subject,
             "subject",
@@ -279,7 +282,7 @@ _ISSUED = (
     _issued("interface-slot", r.without_a_profile, PROVISIONED),
     _issued("est-E6", r.with_the_same_names, REGISTERED),
     _issued("est-E6", r.in_other_case, REGISTERED),
-    _issued("est-E6", r.changing_its_subject_to_the_registrys, REGISTERED),
+    _issued("est-E6", r.changing_its_names_to_the_registrys, REGISTERED),
     _issued("lifecycle-2.7a", r.by_a_waiting_replacement, REGISTERED),
     _issued("est-E5", r.by_its_predecessor_while_it_waits, REGISTERED),
     _issued("est-E5", r.repeated_once_time_confirmed_it, REGISTERED, repeated=True),
@@ -311,6 +314,7 @@ _ISSUED = (
 CASES = (
     *_UNPROVEN,
     *_REFUSED_BY_STATE,
+    *_ELSEWHERE,
     *_CONFLICTS,
     *_KEYS,
     *_UNAVAILABLE,

@@ -72,18 +72,26 @@ class Ask:
     profile: str | None = None
     subject: x509.Name = field(default_factory=a_name)
     names: Sequence[x509.GeneralName] = ()
+    key_usage: x509.KeyUsage | None = None
     reference: str | None = None
     code: str | None = None
     held: Held | None = None
     change_subject: x509.Name | None = None
+    change_names: Sequence[x509.GeneralName] = ()
 
     @property
     def csr(self) -> bytes:
         """The wish as PKCS#10, DER, signed anew each time."""
+        change = []
         if self.change_subject is not None:
-            change = attribute(CHANGE_SUBJECT_NAME, sequence(self.change_subject.public_bytes()))
-            return raw_csr(change, key=self.key, subject=self.subject.public_bytes())
-        return a_csr(self.key, subject=self.subject, names=self.names)
+            change.append(self.change_subject.public_bytes())
+        if self.change_names:
+            change.append(x509.SubjectAlternativeName(self.change_names).public_bytes())
+        if change:
+            wanted = attribute(CHANGE_SUBJECT_NAME, sequence(*change))
+            return raw_csr(wanted, key=self.key, subject=self.subject.public_bytes())
+        extensions = [self.key_usage] if self.key_usage is not None else []
+        return a_csr(self.key, subject=self.subject, names=self.names, extensions=extensions)
 
 
 class Site:

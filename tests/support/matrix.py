@@ -175,6 +175,11 @@ _SHOWN = (
         verdict=(NOT_AUTHORIZED, "certificate_purpose"),
         is_the_devices=False,
     ),
+    _Shown(
+        show=_of_the_server_for_any_purpose,
+        verdict=(NOT_AUTHORIZED, "credential_not_sufficient"),
+        is_the_devices=False,
+    ),
     _Shown(show=_of_another, verdict=(NOT_AUTHORIZED, "identity_conflict"), is_the_devices=False),
 )
 _DISABLED: Verdict = (NOT_AUTHORIZED, "device_disabled")

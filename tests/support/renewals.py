@@ -49,8 +49,14 @@ async def changing_its_subject(site: Site) -> Ask:
     return renewal(await site.enroll(), change_subject=a_name("pump-x"))
 
 
-async def changing_its_subject_to_the_registrys(site: Site) -> Ask:
-    return renewal(await site.enroll(), change_subject=a_name("pump-1"))
+async def changing_its_names(site: Site) -> Ask:
+    return renewal(await site.enroll(), change_names=(x509.DNSName("pump-1.example"),))
+
+
+async def changing_its_names_to_the_registrys(site: Site) -> Ask:
+    held = await site.enroll()
+    names = held.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return renewal(held, change_subject=a_name("pump-1"), change_names=tuple(names.value))
 
 
 async def first_enrollment_changing_its_subject(site: Site) -> Ask:
@@ -119,6 +125,13 @@ async def repeated_once_time_confirmed_it(site: Site) -> Ask:
     await site.obtain(ask)
     site.clock.advance(DAY)
     await site.confirmations.settle()
+    return ask
+
+
+async def repeated_too_late(site: Site) -> Ask:
+    ask = await in_time(site)
+    await site.obtain(ask)
+    site.clock.advance(DAY + timedelta(seconds=1))
     return ask
 
 

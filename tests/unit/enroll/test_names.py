@@ -4,7 +4,14 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from enroll.policy.names import same_alternative_names, same_name, unknown_placeholder
+from enroll.failures import NotAuthorized
+from enroll.policy.names import (
+    check_unchanged_names,
+    same_alternative_names,
+    same_name,
+    unknown_placeholder,
+)
+from tests.support.wire import a_certificate
 
 
 def name(*rdns: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
@@ -66,6 +73,37 @@ def test_est_E6_alternative_names_are_compared_as_a_set() -> None:
         [x509.IPAddress(ipaddress.ip_address("127.0.0.2"))],
     )
     assert not same_alternative_names([dns], [x509.RFC822Name("a.example")])
+
+
+def test_est_E6_names_of_every_sort_are_compared() -> None:
+    other = x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), b"\x0c\x01a")
+    folder = x509.DirectoryName(name((CN, "Pump 1")))
+
+    assert same_alternative_names(
+        [folder, other], [other, x509.DirectoryName(name((CN, "pump  1")))]
+    )
+    assert not same_alternative_names([other], [x509.OtherName(other.type_id, b"\x0c\x01b")])
+    assert not same_alternative_names([folder], [x509.DirectoryName(name((CN, "pump 2")))])
+
+
+def test_est_E6_a_certificate_without_alternative_names_has_none_to_keep() -> None:
+    bare = x509.load_der_x509_certificate(a_certificate("pump-1"))
+
+    check_unchanged_names(bare, bare.subject, None)
+    check_unchanged_names(bare, bare.subject, ())
+    with pytest.raises(NotAuthorized) as refusal:
+        check_unchanged_names(bare, bare.subject, (x509.DNSName("pump-1.example"),))
+
+    assert refusal.value.field == "subjectAltName"
+
+
+def test_est_E6_bits_are_compared_as_they_are() -> None:
+    kind = NameOID.X500_UNIQUE_IDENTIFIER
+    bits = x509.NameAttribute(kind, b"\x01", x509.name._ASN1Type.BitString)  # noqa: SLF001 - as above
+    others = x509.NameAttribute(kind, b"\x02", x509.name._ASN1Type.BitString)  # noqa: SLF001 - as above
+
+    assert same_name(x509.Name([bits]), x509.Name([bits]))
+    assert not same_name(x509.Name([bits]), x509.Name([others]))
 
 
 @pytest.mark.parametrize(
