@@ -42,7 +42,10 @@ _FORMS: Mapping[x509.ObjectIdentifier, tuple[re.Pattern[str], str]] = {
     NameOID.SERIAL_NUMBER: _PRINTABLE,
     NameOID.DN_QUALIFIER: _PRINTABLE,
     NameOID.COUNTRY_NAME: (re.compile(r"[A-Z]{2}"), "two capital letters, as ISO 3166 has them"),
-    NameOID.DOMAIN_COMPONENT: (re.compile(r"[ -~]*"), "characters of ASCII only"),
+    NameOID.DOMAIN_COMPONENT: (
+        re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"),
+        "one label of a domain name (RFC 4519 §2.4)",
+    ),
     NameOID.EMAIL_ADDRESS: (re.compile(r"[ -~]*"), "characters of ASCII only"),
 }
 _HOST = r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"

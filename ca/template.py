@@ -57,7 +57,7 @@ class Splicer:
     def __init__(self, issuer: Issuer, most_templates: int = MOST_TEMPLATES) -> None:
         self._issuer = issuer
         self._most = most_templates
-        self._templates: dict[_Shape, Template] = {}
+        self.templates: dict[_Shape, Template] = {}
 
     def certificate(self, order: IssuanceOrder) -> bytes:
         """Sign an order, DER. Raises PolicyViolation if no certificate may be as it says."""
@@ -70,12 +70,12 @@ class Splicer:
             bool(order.subject_alternative_names),
             bool(order.subject.rdns),
         )
-        template = self._templates.get(shape)
+        template = self.templates.get(shape)
         if template is None or not spki.startswith(template.key_head):
             template = self._judge(order, spki)
             if template is None:
                 return self._built(order, spki)
-            self._templates[shape] = template
+            self.templates[shape] = template
         tbs = template.splice(order, spki)
         signature = _element(_BIT_STRING, b"\0" + self._issuer.signature_over(tbs))
         return _element(_SEQUENCE, tbs + template.algorithm + signature)
@@ -85,7 +85,7 @@ class Splicer:
         lint_usage(order)
         twin = make_twin(order, self._issuer)
         check_twin(twin, order, self._issuer)
-        if len(self._templates) >= self._most:
+        if len(self.templates) >= self._most:
             return None
         template = _cut(twin, spki)
         return template if template.splice(order, spki) == twin.tbs_certificate_bytes else None
