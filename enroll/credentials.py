@@ -13,6 +13,8 @@ class CredentialKind(StrEnum):
 
     ONE_TIME_CODE = "one_time_code"
     OWN_CERTIFICATE = "own_certificate"
+    IDEVID = "idevid"
+    AUTH_CA = "auth_ca"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ class EventName(StrEnum):
     DEVICE_DISABLED = "device.disabled"
     DEVICE_ENABLED = "device.enabled"
     DEVICE_RESET = "device.reset"
+    DEVICE_CERTIFICATE_PINNED = "device.certificate_pinned"
+    DEVICE_CERTIFICATE_UNPINNED = "device.certificate_unpinned"
     CERTIFICATE_ISSUED = "certificate.issued"
     CERTIFICATE_CONFIRMED = "certificate.confirmed"
     CERTIFICATE_SUPERSEDED = "certificate.superseded"

@@ -23,6 +23,7 @@ from enroll.profiles import (
     PolicySnapshot,
     Tenant,
 )
+from enroll.trust import TrustAnchor
 
 
 class Clock(Protocol):
@@ -243,6 +244,14 @@ class PolicyRepository(Protocol):
 
     def put_certificate_profile(self, profile: CertificateProfile) -> None:
         """Store a version of a certificate profile; older ones are kept."""
+        ...
+
+    def put_trust_anchor(self, anchor: TrustAnchor) -> None:
+        """Store or replace. On commit: AlreadyTaken (name) if another of the tenant has it."""
+        ...
+
+    def remove_trust_anchor(self, anchor: TrustAnchor) -> None:
+        """Forget it. On commit: ConcurrentChange if it is not there."""
         ...
 
 

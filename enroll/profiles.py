@@ -6,14 +6,19 @@ from datetime import timedelta
 from enum import StrEnum
 
 from enroll.credentials import CredentialKind
+from enroll.trust import TrustAnchor
 
 
 class CertificateClass(StrEnum):
-    """What a certificate is good for in the life of a device; SERVICE is the server's own."""
+    """What a certificate is good for in the life of a device.
+
+    SERVICE is the server's own; THIRD_PARTY is another CA's, kept because it proved a device.
+    """
 
     BOOTSTRAP = "bootstrap"
     OPERATIONAL = "operational"
     SERVICE = "service"
+    THIRD_PARTY = "third_party"
 
 
 class ProtocolName(StrEnum):
@@ -28,7 +33,8 @@ class ReEnrollment(StrEnum):
     """Whether a device whose slot is filled may get another by an initial credential (T-12).
 
     FRESH_CODE: only by a one-time code that a person made after the present certificate was
-    issued; a certificate as initial credential is then as good as ALLOW.
+    issued; the device's certificate from here, and the IDevID that is pinned to it, are then as
+    good as ALLOW, and a certificate of another CA's is not. One that devices share never is.
     """
 
     ALLOW = "allow"
@@ -127,7 +133,8 @@ class EnrollmentProfile:
     `slug` is its name in paths, unique in the installation, and the name of the slot that it fills.
     `own_certificates_of` lists the slots whose certificates are good as initial credential.
     `renewal_window` is the part of the lifetime, at its end, in which renewal is open; with
-    `allow_replace` it always is.
+    `allow_replace` it always is. A certificate proves its device here for `expired_grace` after
+    its end (T-11).
     """
 
     slug: str
@@ -144,6 +151,7 @@ class EnrollmentProfile:
     renewal_window: float = 1 / 3
     allow_same_key: bool = False
     confirm_timeout: timedelta = timedelta(hours=24)
+    expired_grace: timedelta = timedelta(0)
     revoke_superseded_after: timedelta | None = None
     replay_window: timedelta = timedelta(hours=24)
 
@@ -157,6 +165,7 @@ class PolicySnapshot:
     groups: Mapping[str, DeviceGroup] = field(default_factory=dict)
     enrollment_profiles: Mapping[str, EnrollmentProfile] = field(default_factory=dict)
     certificate_profiles: Mapping[tuple[str, str], CertificateProfile] = field(default_factory=dict)
+    trust_anchors: Mapping[str, TrustAnchor] = field(default_factory=dict)
 
     def tenant_named(self, name: str) -> Tenant | None:
         return next((each for each in self.tenants.values() if each.name == name), None)

@@ -1,5 +1,7 @@
-"""Tenants, groups and profiles: read whole at one version, written one by one."""
+"""Tenants, groups, profiles and trust anchors: read whole at one version, written one by one."""
 
+import json
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from enroll.failures import AlreadyTaken
+from enroll.failures import AlreadyTaken, ConcurrentChange
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
@@ -15,16 +17,24 @@ from enroll.profiles import (
     PolicySnapshot,
     Tenant,
 )
+from enroll.trust import TrustAnchor
 from registry.database import RowRefused, WriteTransaction
 from registry.session import Session
 from registry.statements import Query
-from registry.tables import certificate_profiles, enrollment_profiles, groups, tenants
+from registry.tables import (
+    certificate_profiles,
+    enrollment_profiles,
+    groups,
+    tenants,
+    trust_anchors,
+)
 from registry.versions import POLICY, bump, expecting, read_version
 
 _TENANT = TypeAdapter(Tenant)
 _GROUP = TypeAdapter(DeviceGroup)
 _ENROLLMENT = TypeAdapter(EnrollmentProfile)
 _CERTIFICATE = TypeAdapter(CertificateProfile)
+_ANCHOR = TypeAdapter(TrustAnchor)
 
 
 class PolicyCache:
@@ -87,6 +97,25 @@ class SQLPolicy:
         values = {"document": _dump(_CERTIFICATE, profile)}
         self._session.stage(_Put(certificate_profiles, key, values))
 
+    def put_trust_anchor(self, anchor: TrustAnchor) -> None:
+        key = {"anchor_id": anchor.anchor_id}
+        values = {
+            "tenant_id": anchor.tenant_id,
+            "name": anchor.name,
+            "document": _anchor_document(anchor),
+        }
+        self._session.stage(_Put(trust_anchors, key, values, AlreadyTaken("name", anchor.name)))
+
+    def remove_trust_anchor(self, anchor: TrustAnchor) -> None:
+        this = trust_anchors.c.anchor_id == anchor.anchor_id
+
+        async def remove(transaction: WriteTransaction) -> None:
+            if not await transaction.execute(trust_anchors.delete().where(this)):
+                raise ConcurrentChange
+            await bump(transaction, POLICY)
+
+        self._session.stage(remove)
+
     async def _load(self, version: int) -> PolicySnapshot:
         read = self._session.read
         certificate: dict[tuple[str, str], CertificateProfile] = {}
@@ -96,12 +125,14 @@ class SQLPolicy:
         enrollment = [_ENROLLMENT.validate_json(row.document) for row in await read(_ENROLLMENTS)]
         found_groups = [_GROUP.validate_json(row.document) for row in await read(_GROUPS)]
         found_tenants = [_TENANT.validate_json(row.document) for row in await read(_TENANTS)]
+        found_anchors = [_anchor_from(row.document) for row in await read(_ANCHORS)]
         return PolicySnapshot(
             version=version,
             tenants={each.tenant_id: each for each in found_tenants},
             groups={each.group_id: each for each in found_groups},
             enrollment_profiles={each.slug: each for each in enrollment},
             certificate_profiles=certificate,
+            trust_anchors={each.anchor_id: each for each in found_anchors},
         )
 
 
@@ -133,6 +164,21 @@ def _dump(adapter: TypeAdapter[Any], value: object) -> str:
     return adapter.dump_json(value).decode("utf-8")
 
 
+def _anchor_document(anchor: TrustAnchor) -> str:
+    """Write an anchor as JSON, its certificates in base64."""
+    document = _ANCHOR.dump_python(anchor)
+    document["der"] = b64encode(anchor.der).decode("ascii")
+    document["intermediates"] = [b64encode(each).decode("ascii") for each in anchor.intermediates]
+    return json.dumps(document)
+
+
+def _anchor_from(text: str) -> TrustAnchor:
+    document = json.loads(text)
+    document["der"] = b64decode(document["der"])
+    document["intermediates"] = [b64decode(each) for each in document["intermediates"]]
+    return _ANCHOR.validate_python(document)
+
+
 _OWNER = Query(
     sa.select(enrollment_profiles.c.tenant_id).where(
         enrollment_profiles.c.slug == sa.bindparam("slug")
@@ -141,6 +187,9 @@ _OWNER = Query(
 _TENANTS = Query(sa.select(tenants.c.document))
 _GROUPS = Query(sa.select(groups.c.document).order_by(groups.c.name))
 _ENROLLMENTS = Query(sa.select(enrollment_profiles.c.document).order_by(enrollment_profiles.c.slug))
+_ANCHORS = Query(
+    sa.select(trust_anchors.c.document).order_by(trust_anchors.c.name, trust_anchors.c.anchor_id)
+)
 _CERTIFICATES = Query(
     sa.select(certificate_profiles.c.document).order_by(
         certificate_profiles.c.name, certificate_profiles.c.version

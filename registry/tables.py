@@ -69,6 +69,16 @@ certificate_profiles = Table(
     Column("document", Text, nullable=False),
 )
 
+trust_anchors = Table(
+    "trust_anchors",
+    METADATA,
+    Column("anchor_id", _ID, primary_key=True),
+    Column("tenant_id", _ID, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("document", Text, nullable=False),
+    UniqueConstraint("tenant_id", "name", name="trust_anchors_name"),
+)
+
 devices = Table(
     "devices",
     METADATA,

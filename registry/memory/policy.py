@@ -1,4 +1,4 @@
-"""Tenants, groups and profiles in memory: read whole at one version, written one by one."""
+"""Tenants, groups, profiles and trust anchors in memory: read whole, written one by one."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,7 @@ from enroll.profiles import (
     PolicySnapshot,
     Tenant,
 )
+from enroll.trust import TrustAnchor
 from registry.memory.tables import POLICY, Session, Tables, check_row
 
 
@@ -47,6 +48,12 @@ class MemoryPolicy:
     def put_certificate_profile(self, profile: CertificateProfile) -> None:
         self._stage(lambda tables: _put_certificate_profile(tables, profile))
 
+    def put_trust_anchor(self, anchor: TrustAnchor) -> None:
+        self._stage(lambda tables: _put_trust_anchor(tables, anchor))
+
+    def remove_trust_anchor(self, anchor: TrustAnchor) -> None:
+        self._stage(lambda tables: _remove_trust_anchor(tables, anchor))
+
     def _stage(self, put: Callable[[Tables], None]) -> None:
         """Have a part of policy stored, and everyone told."""
         tables = self._session.tables
@@ -64,12 +71,16 @@ def _read(tables: Tables, moment: int, version: int) -> PolicySnapshot:
     certificate = sorted(
         tables.certificate_profiles.all(moment), key=lambda profile: (profile.name, profile.version)
     )
+    anchors = sorted(
+        tables.trust_anchors.all(moment), key=lambda anchor: (anchor.name, anchor.anchor_id)
+    )
     return PolicySnapshot(
         version=version,
         tenants={each.tenant_id: each for each in tables.tenants.all(moment)},
         groups={each.group_id: each for each in groups},
         enrollment_profiles={each.slug: each for each in enrollment},
         certificate_profiles={(each.tenant_id, each.name): each for each in certificate},
+        trust_anchors={each.anchor_id: each for each in anchors},
     )
 
 
@@ -105,3 +116,20 @@ def _put_certificate_profile(tables: Tables, profile: CertificateProfile) -> Non
     check_row(known=(tables.tenants.get(profile.tenant_id),))
     key = (profile.tenant_id, profile.name, profile.version)
     tables.certificate_profiles.put(key, profile)
+
+
+def _put_trust_anchor(tables: Tables, anchor: TrustAnchor) -> None:
+    check_row(known=(tables.tenants.get(anchor.tenant_id),))
+    if any(
+        (each.tenant_id, each.name) == (anchor.tenant_id, anchor.name)
+        and each.anchor_id != anchor.anchor_id
+        for each in tables.trust_anchors.all()
+    ):
+        raise AlreadyTaken("name", anchor.name)
+    tables.trust_anchors.put(anchor.anchor_id, anchor)
+
+
+def _remove_trust_anchor(tables: Tables, anchor: TrustAnchor) -> None:
+    if tables.trust_anchors.get(anchor.anchor_id) is None:
+        raise ConcurrentChange
+    tables.trust_anchors.remove(anchor.anchor_id)

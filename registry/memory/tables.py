@@ -16,6 +16,7 @@ from enroll.profiles import (
     PolicySnapshot,
     Tenant,
 )
+from enroll.trust import TrustAnchor
 from registry.memory.history import History, Lists, Rows, Write
 
 POLICY = "policy"
@@ -39,6 +40,7 @@ class Tables:
         self.groups: Rows[str, DeviceGroup] = Rows(history)
         self.enrollment_profiles: Rows[str, EnrollmentProfile] = Rows(history)
         self.certificate_profiles: Rows[tuple[str, str, int], CertificateProfile] = Rows(history)
+        self.trust_anchors: Rows[str, TrustAnchor] = Rows(history)
         self.devices: Rows[str, Device] = Rows(history)
         self.device_names: Rows[tuple[str, str], str] = Rows(history)
         self.identities: Rows[IdentityKey, str] = Rows(history)

@@ -25,10 +25,11 @@ from enroll.profiles import (
     PolicySnapshot,
     Tenant,
 )
+from enroll.trust import TrustAnchor, TrustPurpose
 from server.defaults import BOOTSTRAP, OPERATIONAL, default_policy
 from tests.support.fakes import START
 
-PolicyPart = Tenant | DeviceGroup | CertificateProfile | EnrollmentProfile
+PolicyPart = Tenant | DeviceGroup | CertificateProfile | EnrollmentProfile | TrustAnchor
 
 
 def an_id(name: str) -> str:
@@ -72,6 +73,18 @@ def an_enrollment_profile(slug: str = BOOTSTRAP, **changes: Any) -> EnrollmentPr
     return replace(made, **changes)
 
 
+def a_trust_anchor(name: str = "maker", **changes: Any) -> TrustAnchor:
+    """Make an anchor of a maker's; its octets are no certificate: give `der` where they matter."""
+    made = TrustAnchor(
+        anchor_id=an_id(f"anchor {name}"),
+        tenant_id=TENANT,
+        name=name,
+        purpose=TrustPurpose.IDEVID,
+        der=b"\xff certificate of " + name.encode(),
+    )
+    return replace(made, **changes)
+
+
 def a_policy(*parts: PolicyPart, version: int = 1) -> PolicySnapshot:
     """Make a new installation's policy; each part joins it, or replaces what has its key."""
     default = default_policy(TENANT, GROUP)
@@ -79,6 +92,7 @@ def a_policy(*parts: PolicyPart, version: int = 1) -> PolicySnapshot:
     groups = {GROUP: default.group}
     enrollment = {each.slug: each for each in default.enrollment_profiles}
     certificate = {(each.tenant_id, each.name): each for each in default.certificate_profiles}
+    anchors: dict[str, TrustAnchor] = {}
     for part in parts:
         match part:
             case Tenant():
@@ -89,12 +103,15 @@ def a_policy(*parts: PolicyPart, version: int = 1) -> PolicySnapshot:
                 certificate[part.tenant_id, part.name] = part
             case EnrollmentProfile():
                 enrollment[part.slug] = part
+            case TrustAnchor():
+                anchors[part.anchor_id] = part
     return PolicySnapshot(
         version=version,
         tenants=tenants,
         groups=groups,
         enrollment_profiles=enrollment,
         certificate_profiles=certificate,
+        trust_anchors=anchors,
     )
 
 
@@ -108,6 +125,8 @@ def stage_policy(uow: UnitOfWork, policy: PolicySnapshot) -> None:
         uow.policy.put_certificate_profile(certificate_profile)
     for enrollment_profile in policy.enrollment_profiles.values():
         uow.policy.put_enrollment_profile(enrollment_profile)
+    for anchor in policy.trust_anchors.values():
+        uow.policy.put_trust_anchor(anchor)
 
 
 def an_identity(

@@ -140,6 +140,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("tenant_id", "name", name="groups_name"),
     )
     op.create_table(
+        "trust_anchors",
+        sa.Column("anchor_id", sa.String(length=36), nullable=False),
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"],
+            ["tenants.tenant_id"],
+        ),
+        sa.PrimaryKeyConstraint("anchor_id"),
+        sa.UniqueConstraint("tenant_id", "name", name="trust_anchors_name"),
+    )
+    op.create_table(
         "devices",
         sa.Column("device_id", sa.String(length=36), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
@@ -284,6 +297,7 @@ def downgrade() -> None:
         batch_op.drop_index("devices_group")
 
     op.drop_table("devices")
+    op.drop_table("trust_anchors")
     op.drop_table("groups")
     op.drop_table("enrollment_profiles")
     op.drop_table("certificate_profiles")

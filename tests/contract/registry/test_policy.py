@@ -22,12 +22,14 @@ from enroll.profiles import (
     ProtocolName,
     ReEnrollment,
 )
+from enroll.trust import TrustAnchor, TrustPurpose
 from tests.support.builders import (
     TENANT,
     a_certificate_profile,
     a_group,
     a_policy,
     a_tenant,
+    a_trust_anchor,
     an_enrollment_profile,
     an_id,
     stage_policy,
@@ -155,6 +157,29 @@ async def test_a_tenants_name_that_is_taken_is_refused(registry: Registry) -> No
     assert (refusal.value.what, refusal.value.value) == ("name", "default")
 
 
+async def test_a_trust_anchors_name_taken_in_the_tenant_is_refused(registry: Registry) -> None:
+    await store(registry, lambda uow: uow.policy.put_trust_anchor(a_trust_anchor()))
+    same_name = a_trust_anchor(anchor_id=an_id("another"))
+
+    with pytest.raises(AlreadyTaken) as refusal:
+        await store(registry, lambda uow: uow.policy.put_trust_anchor(same_name))
+
+    assert (refusal.value.what, refusal.value.value) == ("name", "maker")
+
+
+async def test_a_trust_anchor_that_is_gone_cannot_be_removed_again(registry: Registry) -> None:
+    anchor = a_trust_anchor()
+    await store(registry, lambda uow: uow.policy.put_trust_anchor(anchor))
+    await store(registry, lambda uow: uow.policy.remove_trust_anchor(anchor))
+    before = await snapshot(registry)
+
+    with pytest.raises(ConcurrentChange):
+        await store(registry, lambda uow: uow.policy.remove_trust_anchor(anchor))
+
+    assert before.trust_anchors == {}
+    assert await snapshot(registry) == before
+
+
 async def test_a_change_that_fails_moves_no_version(registry: Registry) -> None:
     before = await snapshot(registry)
 
@@ -212,11 +237,25 @@ async def test_policy_comes_back_as_it_was_stored(empty: Registry) -> None:
         renewal_window=1 / 7,
         allow_same_key=True,
         confirm_timeout=timedelta(seconds=1),
+        expired_grace=timedelta(days=30, microseconds=1),
         revoke_superseded_after=timedelta(days=7, microseconds=3),
         replay_window=timedelta(0),
     )
+    anchor = TrustAnchor(
+        anchor_id=an_id("anchor"),
+        tenant_id=OTHER_TENANT.tenant_id,
+        name="Werk №7",
+        purpose=TrustPurpose.AUTH_CA,
+        der=bytes(range(256)),
+        intermediates=(b"\xff\x00", b""),
+        patterns=(("serialNumber", "SN-*"), ("CN", "ü?")),
+        profiles=("spare",),
+        manufacturer="Łódź",
+        policies=("2.999.1",),
+        blocked=True,
+    )
     policy = a_policy(
-        replace(OTHER_TENANT, default_profile="spare"), group, certificate, enrollment
+        replace(OTHER_TENANT, default_profile="spare"), group, certificate, enrollment, anchor
     )
 
     await store(empty, lambda uow: stage_policy(uow, policy))
@@ -230,6 +269,7 @@ async def test_groups_and_endpoints_come_in_the_order_of_their_names(registry: R
     def stage(uow: UnitOfWork) -> None:
         for name in names:
             uow.policy.put_group(a_group(name))
+            uow.policy.put_trust_anchor(a_trust_anchor(name))
         for slug in ("z", "a-b", "a.b"):
             uow.policy.put_enrollment_profile(an_enrollment_profile(slug))
 
@@ -238,6 +278,7 @@ async def test_groups_and_endpoints_come_in_the_order_of_their_names(registry: R
     policy = await snapshot(registry)
     assert [each.name for each in policy.groups.values()] == sorted([*names, "default"])
     assert list(policy.enrollment_profiles) == sorted(policy.enrollment_profiles)
+    assert [each.name for each in policy.trust_anchors.values()] == sorted(names)
 
 
 async def test_every_change_makes_another_version(registry: Registry) -> None:
@@ -248,6 +289,9 @@ async def test_every_change_makes_another_version(registry: Registry) -> None:
         lambda uow: uow.policy.put_enrollment_profile(an_enrollment_profile("new")),
         lambda uow: uow.policy.put_group(a_group("new", status=GroupStatus.DISABLED)),
         lambda uow: uow.policy.put_group(a_group("new")),
+        lambda uow: uow.policy.put_trust_anchor(a_trust_anchor()),
+        lambda uow: uow.policy.put_trust_anchor(a_trust_anchor(blocked=True)),
+        lambda uow: uow.policy.remove_trust_anchor(a_trust_anchor()),
     ]
     versions = [(await snapshot(registry)).version]
 
@@ -293,15 +337,21 @@ async def test_names_of_groups_and_profiles_are_free_in_another_tenant(registry:
     profile = a_certificate_profile(
         "bootstrap", tenant_id=OTHER_TENANT.tenant_id, validity=timedelta(days=1)
     )
+    ours = a_trust_anchor()
+    theirs = a_trust_anchor(anchor_id=an_id("theirs"), tenant_id=OTHER_TENANT.tenant_id)
 
     def stage(uow: UnitOfWork) -> None:
         uow.policy.put_tenant(OTHER_TENANT)
         uow.policy.put_group(group)
         uow.policy.put_certificate_profile(profile)
+        uow.policy.put_trust_anchor(ours)
+        uow.policy.put_trust_anchor(theirs)
 
     await store(registry, stage)
 
-    assert contents(await snapshot(registry)) == contents(a_policy(OTHER_TENANT, group, profile))
+    assert contents(await snapshot(registry)) == contents(
+        a_policy(OTHER_TENANT, group, profile, ours, theirs)
+    )
 
 
 async def test_an_older_unit_reads_older_policy_after_a_newer_one_was_read(
