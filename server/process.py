@@ -299,6 +299,7 @@ class Signals:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._came.put_nowait, number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # See the supervisor.
 
     async def next(self) -> signal.Signals:
         return await self._came.get()

@@ -158,13 +158,18 @@ class _Crew:
             unix=unix,
         )
         passed = [say, self._life, *([unix] if unix is not None else [])]
-        process = subprocess.Popen(  # noqa: S603 - this very Python, and words of ours
-            # -P: the working directory is no place to import from.
-            [sys.executable, "-P", "-m", "server.worker", assignment.encode()],
-            stdin=subprocess.DEVNULL,
-            pass_fds=passed,
-            env={**os.environ, MULTIPROCESS_FOLDER: self._metrics},
-        )
+        # Held back until the worker can take it; by itself it would end a process that starts.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            process = subprocess.Popen(  # noqa: S603 - this very Python, and words of ours
+                # -P: the working directory is no place to import from.
+                [sys.executable, "-P", "-m", "server.worker", assignment.encode()],
+                stdin=subprocess.DEVNULL,
+                pass_fds=passed,
+                env={**os.environ, MULTIPROCESS_FOLDER: self._metrics},
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         os.close(say)
         self._numbers[process.pid] = number
         self._started[number] = time.monotonic()

@@ -8,9 +8,10 @@ import socket
 import sys
 from pathlib import Path
 
-from server.config.load import Config, load_config
-from server.home import Home
-from server.listening import Listening
+from enroll.failures import AuthorityUnavailable
+from server.config.load import Config, ConfigurationError, load_config
+from server.home import Home, HomeError
+from server.listening import Listening, ListeningError
 from server.process import Part, run_server, serve_until_done
 from server.supervisor import Assignment
 
@@ -37,7 +38,10 @@ def main() -> None:
         with contextlib.suppress(BrokenPipeError), os.fdopen(assignment.report, "wb") as report:
             report.write(b"listening\n")
 
-    serve_until_done(run_server(home, read_config, introduce, part))
+    try:
+        serve_until_done(run_server(home, read_config, introduce, part))
+    except (ConfigurationError, HomeError, ListeningError, AuthorityUnavailable) as error:
+        sys.exit(f"enroll: worker {assignment.number}: {error}")
 
 
 def _end(loop: asyncio.AbstractEventLoop, life: int) -> None:

@@ -26,6 +26,7 @@ from server.fence import FenceError, check_packages
 from server.home import DEFAULT_NAME, ENVIRONMENT_NAME, Home, HomeError
 from server.initialize import WishError
 from server.listening import ListeningError
+from server.supervisor import WorkerError
 
 DONE = 0
 FAILED = 1
@@ -121,5 +122,6 @@ _ENDINGS: dict[type[Exception], int] = {
     HomeError: FAILED,
     FenceError: FAILED,
     ListeningError: FAILED,
+    WorkerError: FAILED,
     OSError: FAILED,
 }
