@@ -34,6 +34,7 @@ class Shelf:
                 (each.tenant_id, each.name): each for each in found.certificate_profiles
             },
         )
+        self.by_id: dict[str, Device] = {}
         self.by_name: dict[str, Device] = {}
         self.by_identity: dict[DeviceIdentity, Device] = {}
         self.codes_by_device: dict[str, list[OneTimeCode]] = defaultdict(list)
@@ -66,7 +67,8 @@ class Shelf:
             created_at=now,
             expires_at=now + timedelta(days=7),
         )
-        self.by_name[device.name] = self.by_identity[serial] = device
+        self.by_id[device.device_id] = self.by_name[device.name] = device
+        self.by_identity[serial] = device
         self.codes_by_device[device.device_id].append(code)
 
 
@@ -86,6 +88,9 @@ class _Unit:
 
     async def snapshot(self) -> PolicySnapshot:
         return self._shelf.policy_now
+
+    async def by_id(self, device_id: str) -> Device | None:
+        return self._shelf.by_id.get(device_id)
 
     async def by_reference(self, tenant_id: str, reference: str) -> Device | None:
         del tenant_id

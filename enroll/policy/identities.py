@@ -63,19 +63,26 @@ def to_identity(kind: IdentityKind, value: str) -> DeviceIdentity:
     return DeviceIdentity(kind=kind, value=_NORMAL_FORMS[kind](text))
 
 
-def claims_of(request: CertificateRequest, usernames: Iterable[str] = ()) -> Claims:
+def claims_of(
+    request: CertificateRequest,
+    usernames: Iterable[str] = (),
+    known: frozenset[str] = frozenset(),
+) -> Claims:
     """Collect every identifier in the request's subject and alternative names, and user names.
 
     A common name, a serial number and a user name may each be the name or the serial number of a
-    device. A value that cannot be an identifier of its kind claims nothing.
+    device; those that are `known` for somebody's are passed over. A value that cannot be an
+    identifier of its kind claims nothing.
     """
-    names = set(usernames)
+    names = {each for each in usernames if each not in known}
     found: set[DeviceIdentity] = set()
     for attribute in request.subject:
         kind = _SUBJECT_KINDS.get(attribute.oid)
         if kind is not None and isinstance(attribute.value, str):
-            names.add(unicodedata.normalize("NFC", attribute.value.strip()))
-            _claim(found, kind, attribute.value)
+            name = unicodedata.normalize("NFC", attribute.value.strip())
+            if name not in known:
+                names.add(name)
+                _claim(found, kind, name)
     for name in names:
         _claim(found, IdentityKind.SERIAL_NUMBER, name)
     ids: set[str] = set()
@@ -90,16 +97,21 @@ def claims_of(request: CertificateRequest, usernames: Iterable[str] = ()) -> Cla
     return Claims(names=frozenset(names), identities=frozenset(found), device_ids=frozenset(ids))
 
 
+def names_of(device: Device) -> frozenset[str]:
+    """Give what may stand for the device where one is referred to: its name, its serial numbers."""
+    serial_number = IdentityKind.SERIAL_NUMBER
+    names = [each.value for each in device.identities if each.kind is serial_number]
+    return frozenset([device.name, *names])
+
+
 def foreign_claims(claims: Claims, device: Device) -> Claims:
     """Leave out what the device itself answers to, whoever else does."""
-    own = {each.value for each in device.identities if each.kind is IdentityKind.SERIAL_NUMBER}
-    own.add(device.name)
+    own = names_of(device)
+    others = claims.identities.difference(device.identities)
     return Claims(
         names=claims.names - own,
         identities=frozenset(
-            each
-            for each in claims.identities - frozenset(device.identities)
-            if not (each.kind in _REFERENCE_KINDS and each.value in own)
+            [each for each in others if not (each.kind in _REFERENCE_KINDS and each.value in own)]
         ),
         device_ids=claims.device_ids - {device.device_id},
     )

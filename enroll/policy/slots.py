@@ -40,32 +40,24 @@ def live_after(
 ) -> tuple[CertificateRecord, ...]:
     """Give what is live once the changes are made."""
     after = {change.was.fingerprint: change.now for change in changes}
-    current = (after.get(each.fingerprint, each) for each in live)
-    return tuple(each for each in current if each.is_live)
+    current = [after.get(each.fingerprint, each) for each in live]
+    return tuple([each for each in current if each.is_live])
 
 
 def active_in(live: Iterable[CertificateRecord], slot: str) -> CertificateRecord | None:
     """Give the certificate that fills the slot: active, or active but held."""
-    return next(
-        (
-            each
-            for each in live
-            if each.profile == slot and each.confirmed_at is not None and each.is_live
-        ),
-        None,
-    )
+    for each in live:
+        if each.profile == slot and each.confirmed_at is not None and each.is_live:
+            return each
+    return None
 
 
 def pending_in(live: Iterable[CertificateRecord], slot: str) -> CertificateRecord | None:
     """Give the replacement that waits for its first use."""
-    return next(
-        (
-            each
-            for each in live
-            if each.profile == slot and each.confirmed_at is None and each.is_live
-        ),
-        None,
-    )
+    for each in live:
+        if each.profile == slot and each.confirmed_at is None and each.is_live:
+            return each
+    return None
 
 
 def confirm(
@@ -132,15 +124,14 @@ def standing(
     device: Device, group: DeviceGroup, live: Iterable[CertificateRecord], now: datetime
 ) -> Cause | None:
     """Judge whether every required slot holds an active, confirmed certificate (T-09)."""
+    if device.state is not DeviceState.REGISTERED or not group.required_profiles:
+        return None
     filled = {
         each.profile
         for each in live
         if each.status is CertificateStatus.ACTIVE and now <= each.not_valid_after
     }
-    complete = bool(group.required_profiles) and filled.issuperset(group.required_profiles)
-    if device.state is DeviceState.REGISTERED and complete:
-        return Cause.REQUIREMENTS_MET
-    return None
+    return Cause.REQUIREMENTS_MET if filled.issuperset(group.required_profiles) else None
 
 
 def is_degraded(device: Device, group: DeviceGroup, live: Iterable[CertificateRecord]) -> bool:

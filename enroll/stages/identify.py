@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives import hashes
 from enroll.credentials import HTTPBasic, TLSClientCertificate
 from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
-from enroll.policy.identities import claims_of, foreign_claims
+from enroll.policy.identities import claims_of, foreign_claims, names_of
 from enroll.ports import UnitOfWork
 from enroll.steps import Authenticated, Identified
 from enroll.trace import DecisionTrace
@@ -46,7 +46,8 @@ async def _check_no_conflict(
     """Refuse if anything in the request, or another credential shown, is another device's."""
     request = step.addressed.request
     users = [each.username for each in request.credentials if isinstance(each, HTTPBasic)]
-    foreign = foreign_claims(claims_of(request.certificate_request, users), device)
+    claims = claims_of(request.certificate_request, users, names_of(device))
+    foreign = foreign_claims(claims, device)
     others = await uow.devices.named_by(device.tenant_id, foreign.names, foreign.identities)
     ids = [each for each in foreign.device_ids if await uow.devices.by_id(each) is not None]
     shown = await _shown_certificate_owner(step, uow)
