@@ -40,7 +40,8 @@ class IssuanceOrder:
     """A decided certificate, not yet signed. Everything in it comes from registry and profile.
 
     `subject` and `subject_alternative_names` are final; the authority adds only what is its own:
-    issuer, AKI, SKI, CRL and AIA addresses, basicConstraints.
+    issuer, AKI, SKI, CRL and AIA addresses, basicConstraints. `spki` is the public key in
+    DER, where it is at hand.
     """
 
     serial_number: int
@@ -48,6 +49,7 @@ class IssuanceOrder:
     subject: x509.Name
     subject_alternative_names: tuple[x509.GeneralName, ...]
     public_key: CertificatePublicKeyTypes
+    spki: bytes | None = None
     key_usage: frozenset[KeyUsageBit]
     extended_key_usage: tuple[x509.ObjectIdentifier, ...]
     not_valid_before: datetime

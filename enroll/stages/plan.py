@@ -46,6 +46,7 @@ class Plan:
             subject=subject_for(device, profile),
             subject_alternative_names=alternative_names_for(device, profile),
             public_key=request.public_key,
+            spki=request.spki,
             key_usage=key_usage_for(step.key_algorithm, request.key_usage, profile),
             extended_key_usage=_purposes(profile.extended_key_usage),
             not_valid_before=begins,
