@@ -1,0 +1,1 @@
+"""Long experiments: what no test has the time for. `make soak` runs them."""

@@ -1,0 +1,188 @@
+"""Mutated requests through everything but the sockets: nothing falls over, swells or drags.
+
+Security P1 and S13. Each request goes through codec, pipeline, registry and CA as a real
+installation has them, from callers that prove nothing, a code, or a certificate.
+"""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+import psutil
+
+from enroll.profiles import ProtocolName
+from enroll.registration import MAXIMUM_USES
+from protocols.est.handler import ESTHandler
+from protocols.wire import WireRequest
+from server.backoff import Backoff
+from server.clock import SystemClock
+from server.config.load import load_config
+from server.exchange import ProtocolEndpoint
+from server.home import Home
+from server.labels import Labels, PolicyMirror
+from server.observability.metrics import Metrics
+from server.wiring import Works, open_works
+from tests.soak.experiment import Outcome, Progress
+from tests.soak.mutations import mutants
+from tests.support.desk import obtain
+from tests.support.enrollment import by_certificate, by_code
+from tests.support.installation import Installation
+from tests.support.wire import PKCS10_HEADERS, a_wire, basic
+
+REQUESTS, SLICE = 100_000, 1_500
+SEED = 20_261_124
+CPU_SECONDS = 0.050
+GROWTH_BYTES = 50 * 1024 * 1024
+WARM_UP = 200
+"""Requests until what is made once is made: caches, pools, the pages of code."""
+
+FAULT = 500
+NAMES = ("pump-1", "pump-2")
+"""The device that the requests name, and one that they contradict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Where a request goes, and what is shown with it."""
+
+    path: str
+    headers: Mapping[str, str] = field(default_factory=lambda: dict(PKCS10_HEADERS))
+    peer_chain: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What was seen so far."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    worst: float = 0.0
+    costly: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    start: int = 0
+    peak: int = 0
+
+
+def run(*, short: bool, progress: Progress) -> Outcome:
+    """Send them all, and judge."""
+    with tempfile.TemporaryDirectory(prefix="soak-mutants-") as folder:
+        installation = Installation.initialize(Path(folder) / "home")
+        callers = _callers(installation)
+        total = SLICE if short else REQUESTS
+        tally = asyncio.run(_send_all(installation, callers, total, progress))
+    growth = tally.peak - tally.start
+    return Outcome(
+        held={
+            "no exception escaped and no request was answered 5xx": not tally.faults,
+            "memory grew by 50 MB at most": growth <= GROWTH_BYTES,
+            "no request took more than 50 ms of CPU": not tally.costly,
+        },
+        figures={
+            "requests": total,
+            "seed": SEED,
+            "statuses": {str(status): count for status, count in sorted(tally.statuses.items())},
+            "faults": tally.faults[:20],
+            "costly": tally.costly[:20],
+            "worst_cpu_ms": round(tally.worst * 1000, 1),
+            "growth_mb": round(growth / 1024 / 1024, 1),
+        },
+    )
+
+
+def _callers(installation: Installation) -> tuple[Caller, ...]:
+    """Register devices, and give what they and strangers may show."""
+    installation.run("profile", "set", "bootstrap", "re_enrollment=allow", "allow_same_key=true")
+    installation.run("profile", "set", "operational", "allow_same_key=true")
+    callers = [Caller(path="simpleenroll"), Caller(path="simplereenroll")]
+    callers.append(Caller(path="simpleenroll", headers=basic("pump-1", "AAAA-AAAA-AAAA-AAAA-AAAA")))
+    for name in NAMES:
+        words = ("device", "add", name, "--uses", str(MAXIMUM_USES))
+        code = installation.json(*words)["code"]
+        callers.append(Caller(path="simpleenroll", headers=basic(name, code)))
+        held = obtain(installation, by_code(name, code))
+        certificate = held.certificate
+        operational = obtain(installation, by_certificate(held, subject=certificate.subject))
+        callers += [
+            Caller(path="operational/simpleenroll", peer_chain=(held.der,)),
+            Caller(path="simplereenroll", peer_chain=(operational.der,)),
+        ]
+    return tuple(callers)
+
+
+async def _send_all(
+    installation: Installation, callers: tuple[Caller, ...], total: int, progress: Progress
+) -> Tally:
+    home = Home(installation.home)
+    works = open_works(home, load_config(home.configuration), stream="soak")
+    try:
+        endpoint = await _endpoint(works)
+        random = Random(SEED)  # noqa: S311 - an experiment wants to repeat itself
+        tally = Tally()
+        for number, body in enumerate(mutants(SEED, total), 1):
+            await _send(endpoint, _request(random.choice(callers), number, body), tally)
+            _note_memory(tally, number)
+            progress.at(number, total, f"worst {tally.worst * 1000:.0f} ms")
+    finally:
+        await works.office.close()
+    return tally
+
+
+async def _endpoint(works: Works) -> ProtocolEndpoint:
+    """Build what a listener hands requests to."""
+    mirror = PolicyMirror(works.office.registry)
+    await mirror.refresh()
+    return ProtocolEndpoint(
+        name=ProtocolName.EST,
+        handler=ESTHandler(Labels(mirror, ProtocolName.EST, works.ca_certificates)),
+        pipeline=works.pipeline,
+        backoff=Backoff(burst=0, per_second=1, monotonic=time.monotonic),
+        metrics=Metrics(),
+        is_operation=lambda name: name in {"simpleenroll", "simplereenroll"},
+    )
+
+
+def _request(caller: Caller, number: int, body: bytes) -> WireRequest:
+    wire = a_wire(caller.path, body=body, headers=dict(caller.headers))
+    return replace(
+        wire,
+        peer_chain=caller.peer_chain,
+        correlation_id=f"{number:016x}",
+        received_at=SystemClock().now(),
+    )
+
+
+async def _send(endpoint: ProtocolEndpoint, wire: WireRequest, tally: Tally) -> None:
+    """Send one request. One that was costly is tried again: it may have met a collection."""
+    name = f"{wire.correlation_id} {wire.path} sha256:{sha256(wire.body).hexdigest()}"
+    costs = []
+    for attempt in range(3):
+        again = replace(wire, correlation_id=f"{attempt}{wire.correlation_id[1:]}")
+        before = time.process_time()
+        try:
+            status = (await endpoint(again)).status
+        except Exception as error:  # noqa: BLE001 - that nothing escapes is what is tested
+            tally.faults.append(f"{name}: {type(error).__name__}: {error}")
+            return
+        costs.append(time.process_time() - before)
+        if costs[-1] <= CPU_SECONDS:
+            break
+    else:
+        tally.costly.append(f"{name}: {min(costs) * 1000:.0f} ms")
+    tally.statuses[status] += 1
+    tally.worst = max(tally.worst, min(costs))
+    if status >= FAULT:
+        tally.faults.append(f"{name}: {status}")
+
+
+def _note_memory(tally: Tally, number: int) -> None:
+    if number % WARM_UP:
+        return
+    resident = psutil.Process(os.getpid()).memory_info().rss
+    tally.start = tally.start or resident
+    tally.peak = max(tally.peak, resident)
