@@ -23,6 +23,7 @@ from enroll.stages.identify import identify
 from enroll.stages.issue import Issue
 from enroll.stages.plan import Plan
 from enroll.stages.record import Record
+from enroll.stages.third_party import ThirdParty
 from enroll.steps import Repeated
 from enroll.trace import DecisionTrace
 
@@ -45,7 +46,7 @@ class Pipeline:
         self._registry = registry
         self._authority = authority
         self._clock = clock
-        self._authenticate = Authenticate(vault, authority, clock)
+        self._authenticate = Authenticate(vault, authority, clock, ThirdParty(clock))
         self._authorize = Authorize(clock)
         self._plan = Plan(authority, clock, randomness)
         self._issue = Issue(authority)
@@ -189,4 +190,5 @@ _DENIALS = {
     "code_reused": EventName.CODE_REUSED,
     "certificate_superseded": EventName.ENROLLMENT_CLONE_SUSPECTED,
     "key_reuse": EventName.ENROLLMENT_CLONE_SUSPECTED,
+    "clone_suspected": EventName.ENROLLMENT_CLONE_SUSPECTED,
 }

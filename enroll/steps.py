@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from enroll.certificates import CertificateRecord, IssuanceOrder, IssuedCertificate
 from enroll.credentials import Authentication
-from enroll.device import Cause, Device
+from enroll.device import Cause, Device, DeviceIdentity
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
@@ -27,15 +27,34 @@ class Addressed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authenticated:
-    """A credential that the profile accepts is good. `presented` is the certificate, if it is one.
+class ThirdPartyCertificate:
+    """Another CA's certificate that proved the device, and what is to be remembered of it.
 
-    `repeat_only`: a spent code, good for the answer that it once got and for nothing new.
+    `record` is to be stored if it `is_new`, and `pin` to become an identity of the device. A
+    `shared` certificate may be in the hands of many, and vouches only for a device that has none.
+    """
+
+    record: CertificateRecord
+    is_new: bool
+    anchor: str
+    shared: bool
+    pin: DeviceIdentity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated:
+    """A credential that the profile accepts is good.
+
+    `presented` is the certificate, if it is one from here, `third_party` if it is another CA's;
+    `expired` says that its time is over and the profile's grace is not. `repeat_only`: a spent
+    code, good for the answer that it once got and for nothing new.
     """
 
     addressed: Addressed
     authentication: Authentication
     presented: CertificateRecord | None = None
+    third_party: ThirdPartyCertificate | None = None
+    expired: bool = False
     repeat_only: bool = False
 
 

@@ -1,6 +1,6 @@
 """When a certificate may be renewed, and proven with which."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
@@ -62,8 +62,12 @@ def check_rekey(
         )
 
 
-def check_valid_now(record: CertificateRecord, now: datetime) -> None:
+def check_valid_now(
+    record: CertificateRecord, now: datetime, grace: timedelta = timedelta(0)
+) -> None:
     """Check the dates and that the certificate is not revoked. Held ones pass: see authorize.
+
+    It is taken for the time of grace after its end (T-11), and never before its time.
 
     Raises NotAuthorized, or EnrollmentError (CERTIFICATE_REVOKED).
     """
@@ -75,7 +79,7 @@ def check_valid_now(record: CertificateRecord, now: datetime) -> None:
         raise NotAuthorized(
             "the presented certificate is not valid yet", finding="certificate_not_yet_valid"
         )
-    if now > record.not_valid_after:
+    if now - record.not_valid_after > grace:
         raise NotAuthorized(
             f"the presented certificate expired at {record.not_valid_after.isoformat()}",
             finding="certificate_expired",

@@ -5,12 +5,13 @@ from cryptography.hazmat.primitives import hashes
 from enroll.credentials import TLSClientCertificate
 from enroll.failures import NotAuthorized
 from enroll.ports import UnitOfWork
-from enroll.profiles import EnrollmentProfile, PolicySnapshot
+from enroll.profiles import CertificateClass, EnrollmentProfile, PolicySnapshot
 from enroll.request import EnrollmentRequest, Operation
 from enroll.steps import Addressed
 from enroll.trace import DecisionTrace
 
 DEFAULT_TENANT = "default"
+_OF_DEVICES = frozenset({CertificateClass.BOOTSTRAP, CertificateClass.OPERATIONAL})
 
 
 async def address(request: EnrollmentRequest, uow: UnitOfWork, trace: DecisionTrace) -> Addressed:
@@ -51,7 +52,7 @@ async def _implied_slug(request: EnrollmentRequest, uow: UnitOfWork, policy: Pol
             if isinstance(credential, TLSClientCertificate):
                 fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
                 record = await uow.certificates.by_fingerprint(fingerprint)
-                if record is not None and record.device_id is not None:
+                if record is not None and record.certificate_class in _OF_DEVICES:
                     return record.profile
     profile = default_profile(policy)
     return profile.slug if profile else ""

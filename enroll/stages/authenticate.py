@@ -1,6 +1,7 @@
 """The credential is good: it proves a device, whichever that may be."""
 
 import hmac
+from collections.abc import Awaitable, Callable
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,13 +16,19 @@ from enroll.credentials import (
     TLSClientCertificate,
 )
 from enroll.device import DeviceState
-from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated, NotAuthorized
+from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
 from enroll.policy.renewal import check_valid_now
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
-from enroll.profiles import EnrollmentProfile
+from enroll.profiles import CertificateClass, EnrollmentProfile
 from enroll.request import Operation
 from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
+
+ByThirdParty = Callable[
+    [Addressed, TLSClientCertificate, frozenset[CredentialKind], UnitOfWork, DecisionTrace],
+    Awaitable[Authenticated],
+]
+"""Proves a device by a certificate that was not issued here: see `enroll.stages.third_party`."""
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 _CLIENT_PURPOSES = frozenset(
@@ -45,10 +52,17 @@ class Authenticate:
     renewal the certificate comes first (RFC 7030 §3.3.2).
     """
 
-    def __init__(self, vault: CodeVault, authority: CertificateAuthority, clock: Clock) -> None:
+    def __init__(
+        self,
+        vault: CodeVault,
+        authority: CertificateAuthority,
+        clock: Clock,
+        third_party: ByThirdParty,
+    ) -> None:
         self._vault = vault
         self._authority = authority
         self._clock = clock
+        self._third_party = third_party
         self._no_code = vault.digest("no such code")
 
     async def __call__(
@@ -63,7 +77,10 @@ class Authenticate:
             assert basic is not None  # noqa: S101 - told apart above; for the type checker
             return await self._by_code(step, basic, uow, trace)
         if certificate is not None:
-            record = await self._own(certificate, uow, trace)
+            record = await _issued_here(certificate, uow)
+            if record is None:
+                return await self._third_party(step, certificate, accepted, uow, trace)
+            await self._check_own(step, record, uow, trace)
             if by_certificate:
                 return self._by_certificate(step, record, trace)
             trace.proven = trace.device is not None
@@ -128,31 +145,24 @@ class Authenticate:
         trace.failed("one-time code", finding)
         raise NotAuthenticated("the code is no longer good", finding=finding)
 
-    async def _own(
-        self, credential: TLSClientCertificate, uow: UnitOfWork, trace: DecisionTrace
-    ) -> CertificateRecord:
-        """Find the very certificate in the registry, and check what RFC 5280 §6 asks of it."""
-        leaf = credential.leaf
-        fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
-        record = await uow.certificates.by_fingerprint(fingerprint)
-        if record is None:
-            trace.failed("client certificate", f"{fingerprint} was not issued here")
-            raise EnrollmentError(
-                FailureReason.SIGNER_NOT_TRUSTED,
-                "the presented certificate was not issued here",
-                finding="certificate_not_ours",
-            )
+    async def _check_own(
+        self, step: Addressed, record: CertificateRecord, uow: UnitOfWork, trace: DecisionTrace
+    ) -> None:
+        """Check what RFC 5280 §6 asks of a certificate that is in the registry."""
         if record.device_id is not None:
             trace.device = await uow.devices.by_id(record.device_id)
         try:
             self._authority.check_issued(record)
-            check_valid_now(record, self._clock.now())
-            _check_client_purpose(leaf)
+            check_valid_now(record, self._clock.now(), step.profile.expired_grace)
+            _check_client_purpose(record.certificate)
         except EnrollmentError as error:
             trace.failed("client certificate", error.finding)
             raise
-        trace.passed("client certificate", f"{record.profile} {record.serial_number}")
-        return record
+        over = ", expired, within the grace" if self._has_expired(record) else ""
+        trace.passed("client certificate", f"{record.profile} {record.serial_number}{over}")
+
+    def _has_expired(self, record: CertificateRecord) -> bool:
+        return self._clock.now() > record.not_valid_after
 
     def _by_certificate(
         self, step: Addressed, record: CertificateRecord, trace: DecisionTrace
@@ -172,7 +182,19 @@ class Authenticate:
                 authenticated_at=self._clock.now(),
             ),
             presented=record,
+            expired=self._has_expired(record),
         )
+
+
+async def _issued_here(
+    credential: TLSClientCertificate, uow: UnitOfWork
+) -> CertificateRecord | None:
+    """Find the very certificate in the registry, if it was issued here."""
+    fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
+    record = await uow.certificates.by_fingerprint(fingerprint)
+    if record is None or record.certificate_class is CertificateClass.THIRD_PARTY:
+        return None
+    return record
 
 
 def _shown(step: Addressed) -> tuple[HTTPBasic | None, TLSClientCertificate | None]:

@@ -1,6 +1,7 @@
 """This device may have a certificate of this profile now, or has had this very one already."""
 
 from enroll.certificates import CertificateRecord, CertificateStatus
+from enroll.credentials import CredentialKind
 from enroll.device import TRANSITIONS, Cause, DeviceStatus
 from enroll.failures import (
     EnrollmentError,
@@ -213,10 +214,20 @@ def _check_rekey(step: Identified) -> None:
 def _check_re_enrollment(step: Identified) -> None:
     """Judge T-12: another first certificate for a slot that is filled.
 
-    A code approves it if it was made after the newest certificate of the slot was issued.
+    A code approves it if it was made after the newest certificate of the slot was issued; a
+    certificate that devices share never does (rule 5 of lifecycle §2.3, clone case e).
     """
-    code = step.authenticated.authentication.code
-    fresh = code is None or all(code.created_at > each.issued_at for each in _in_slot(step))
+    authentication, shown = step.authenticated.authentication, step.authenticated.third_party
+    if shown is not None and shown.shared:
+        raise NotAuthorized(
+            "the slot holds a certificate, and whoever shares the one that was shown may be "
+            "another device; reset the device to let it begin again",
+            finding="clone_suspected",
+        )
+    code = authentication.code
+    fresh = authentication.kind is not CredentialKind.AUTH_CA and (
+        code is None or all(code.created_at > each.issued_at for each in _in_slot(step))
+    )
     policy = step.authenticated.addressed.profile.re_enrollment
     if policy is ReEnrollment.ALLOW or (policy is ReEnrollment.FRESH_CODE and fresh):
         return

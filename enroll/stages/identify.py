@@ -63,7 +63,7 @@ async def _check_no_conflict(
 
 async def _shown_certificate_owner(step: Authenticated, uow: UnitOfWork) -> frozenset[str]:
     """Find whose certificate was shown beside a code; the proving one needs no second look."""
-    if step.presented is not None:
+    if step.presented is not None or step.third_party is not None:
         return frozenset()
     for credential in step.addressed.request.credentials:
         if isinstance(credential, TLSClientCertificate):

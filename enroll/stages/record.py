@@ -1,6 +1,6 @@
 """Store the certificate, move the device and write the events: one transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -21,7 +21,7 @@ from enroll.policy.slots import (
     superseded,
 )
 from enroll.ports import Clock, Transaction, UnitOfWork
-from enroll.steps import Signed
+from enroll.steps import Signed, ThirdPartyCertificate
 from enroll.trace import DecisionTrace
 
 
@@ -55,6 +55,7 @@ class Record:
         for change in outcome.changes:
             uow.certificates.save(change.now, was=change.was)
         uow.certificates.add(record)
+        _remember(authorized.identified.authenticated.third_party, record, uow, now)
         if authentication.code is not None:
             uow.codes.consume(authentication.code, now)
         uow.transactions.add(
@@ -74,6 +75,22 @@ class Record:
         return record
 
 
+def _remember(
+    shown: ThirdPartyCertificate | None,
+    issued: CertificateRecord,
+    uow: UnitOfWork,
+    now: datetime,
+) -> None:
+    """Keep another CA's certificate that proved the device, and its key as the device's."""
+    if shown is None:
+        return
+    if shown.is_new:
+        uow.certificates.add(shown.record)
+    owner = shown.record.device_id
+    if owner is not None and shown.record.spki_sha256 != issued.spki_sha256:
+        uow.keys.claim(shown.record.spki_sha256, owner, now)
+
+
 def _outcome(step: Signed, now: datetime) -> _Outcome:
     authorized = step.planned.authorized
     identified = authorized.identified
@@ -86,9 +103,16 @@ def _outcome(step: Signed, now: datetime) -> _Outcome:
     return _Outcome(
         record=record,
         changes=changes,
-        device=moves[-1].after,
+        device=_pinned(moves[-1].after, identified.authenticated.third_party),
         events=tuple(_events(step, record, changes, moves, now)),
     )
+
+
+def _pinned(device: Device, shown: ThirdPartyCertificate | None) -> Device:
+    """Tie the device to the very certificate that its maker gave it (T-08)."""
+    if shown is None or shown.pin is None:
+        return device
+    return replace(device, identities=(*device.identities, shown.pin))
 
 
 def _moves(step: Signed, live: tuple[CertificateRecord, ...], now: datetime) -> list[Move]:
@@ -155,8 +179,9 @@ def _events(
 ) -> list[EnrollmentEvent]:
     authorized = step.planned.authorized
     device = authorized.identified.device
-    authentication = authorized.identified.authenticated.authentication
-    origin = authorized.identified.authenticated.addressed.request.origin
+    authenticated = authorized.identified.authenticated
+    authentication = authenticated.authentication
+    origin = authenticated.addressed.request.origin
     chronicle = Chronicle(
         actor=f"device:{device.device_id}", at=now, correlation_id=origin.correlation_id
     )
@@ -171,8 +196,11 @@ def _events(
             cause=authorized.cause.value,
             protocol=origin.protocol.value,
             credential=authentication.kind.value,
+            **({"renewed_expired": True} if authenticated.expired else {}),
         )
     ]
+    if authenticated.third_party is not None and authenticated.third_party.pin is not None:
+        events.append(_pinning(authenticated.third_party, device, chronicle))
     if authentication.kind is CredentialKind.ONE_TIME_CODE:
         used = authentication.credential_id
         events.append(chronicle.event(EventName.CODE_USED, device.device_id, code=used))
@@ -180,3 +208,14 @@ def _events(
     for move in moves:
         events.extend(chronicle.moved(move, profile=record.profile))
     return events
+
+
+def _pinning(shown: ThirdPartyCertificate, device: Device, chronicle: Chronicle) -> EnrollmentEvent:
+    return chronicle.event(
+        EventName.DEVICE_CERTIFICATE_PINNED,
+        device.device_id,
+        fingerprint=shown.record.fingerprint,
+        serial_number=shown.record.serial_number,
+        issuer=shown.record.issuer,
+        anchor=shown.anchor,
+    )

@@ -1,6 +1,6 @@
 """Finding a path: from a device's certificate through what was sent and what is known."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -27,6 +27,7 @@ _RANKS = {
     PathFault.SIGNATURE_WRONG: 4,
     PathFault.PATH_TOO_LONG: 5,
     PathFault.ANCHOR_BLOCKED: 9,
+    PathFault.ANCHOR_NOT_FOR_THIS: 9,
     PathFault.PATH_TOO_COMPLEX: 10,
 }
 _VALIDATED = 8
@@ -91,13 +92,16 @@ def find_path(
     sent: Iterable[PathCertificate],
     store: CertificateStore,
     rules: PathRules,
+    objection: Callable[[Anchor], str | None] | None = None,
 ) -> TrustedPath:
     """Find a valid path from the device's certificate to an anchor of the store.
 
     What was sent beside it is a help and no more: its order does not matter, and neither does
-    what does not belong. Raises PathError, saying what stopped the path that came furthest.
+    what does not belong. `objection` says why an anchor that a valid path ends at will not do.
+
+    Raises PathError, saying what stopped the path that came furthest.
     """
-    search = _Search(store, tuple(sent)[:MOST_SENT], rules)
+    search = _Search(store, tuple(sent)[:MOST_SENT], rules, objection)
     found = search.extend((leaf,))
     if found is None:
         raise search.failure
@@ -121,11 +125,16 @@ class _Search:
     """A depth-first search that remembers its most telling failure and how far it may go."""
 
     def __init__(
-        self, store: CertificateStore, sent: tuple[PathCertificate, ...], rules: PathRules
+        self,
+        store: CertificateStore,
+        sent: tuple[PathCertificate, ...],
+        rules: PathRules,
+        objection: Callable[[Anchor], str | None] | None,
     ) -> None:
         self._store = store
         self._sent = by_subject(sent)
         self._rules = rules
+        self._objection = objection
         self._signatures = SignatureChecks()
         self._steps = 0
         self.failure = PathError(PathFault.CHAIN_INCOMPLETE, "there is no path")
@@ -170,6 +179,10 @@ class _Search:
             expired_for = validate(path[::-1], anchor.certificate, rules, self._signatures)
         except PathError as error:
             self._note(error, validated=True)
+            return None
+        objection = self._objection(anchor) if self._objection is not None else None
+        if objection is not None:
+            self._note(PathError(PathFault.ANCHOR_NOT_FOR_THIS, objection))
             return None
         return TrustedPath(anchor=anchor, certificates=path, expired_for=expired_for)
 

@@ -13,6 +13,7 @@ class PathFault(StrEnum):
     CERTIFICATE_UNREADABLE = "certificate_unreadable"
     PATH_TOO_COMPLEX = "path_too_complex"
     ANCHOR_BLOCKED = "anchor_blocked"
+    ANCHOR_NOT_FOR_THIS = "credential_not_sufficient"
     CA_EXPIRED = "ca_expired"
     CA_NOT_YET_VALID = "ca_not_yet_valid"
     CA_PURPOSE = "ca_purpose"
