@@ -178,7 +178,7 @@ def test_addresses_in_certificates_lead_to_what_they_promise(device: Device) -> 
         for each in access
         if isinstance(each.access_location, x509.UniformResourceIdentifier)
     }
-    (name,) = points[0].full_name or ()
+    (name,) = list(points[0].full_name or [])
 
     issuer_url = urls[AuthorityInformationAccessOID.CA_ISSUERS]
     assert issuer_url.startswith(f"{configured}/")

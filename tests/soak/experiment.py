@@ -42,6 +42,6 @@ class Progress:
 
 
 class Experiment(Protocol):
-    """An experiment's `run`: all of it, or with `short` a slice that takes a minute."""
+    """All of it, or with `short` a slice that takes a minute."""
 
     def __call__(self, *, short: bool, progress: Progress) -> Outcome: ...

@@ -69,7 +69,7 @@ class Tally:
     peak: int = 0
 
 
-def run(*, short: bool, progress: Progress) -> Outcome:
+def experiment(*, short: bool, progress: Progress) -> Outcome:
     """Send them all, and judge."""
     with tempfile.TemporaryDirectory(prefix="soak-mutants-") as folder:
         installation = Installation.initialize(Path(folder) / "home")
@@ -160,7 +160,8 @@ def _request(caller: Caller, number: int, body: bytes) -> WireRequest:
 async def _send(endpoint: ProtocolEndpoint, wire: WireRequest, tally: Tally) -> None:
     """Send one request. One that was costly is tried again: it may have met a collection."""
     name = f"{wire.correlation_id} {wire.path} sha256:{sha256(wire.body).hexdigest()}"
-    costs = []
+    costs: list[float] = []
+    status = 0
     for attempt in range(3):
         again = replace(wire, correlation_id=f"{attempt}{wire.correlation_id[1:]}")
         before = time.process_time()
