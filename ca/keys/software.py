@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from enroll.ports import Randomness
 
+_LABEL = "ENCRYPTED PRIVATE KEY"
 SCRYPT = "1.3.6.1.4.1.11591.4.11"
 SCRYPT_COST = 2**14
 SCRYPT_BLOCK = 8
@@ -72,7 +73,7 @@ def seal_private_key(key: SoftwareKey, passphrase: bytes, randomness: Randomness
             "encrypted_data": encryptor.update(padded) + encryptor.finalize(),
         }
     )
-    armored: bytes = pem.armor("ENCRYPTED PRIVATE KEY", sealed.dump())
+    armored: bytes = pem.armor(_LABEL, sealed.dump())
     return armored
 
 
@@ -81,14 +82,14 @@ def open_private_key(sealed: bytes, passphrase: bytes) -> SoftwareKey:
 
     The costs that the file asks for are judged before they are paid. Raises KeyOpeningError.
     """
-    if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" not in sealed:
-        raise KeyOpeningError("expected an ENCRYPTED PRIVATE KEY in PEM")
+    if any(f"-----{each} {_LABEL}-----".encode() not in sealed for each in ("BEGIN", "END")):
+        raise KeyOpeningError(f"expected an {_LABEL} in PEM, from its first line to its last")
     der = _affordable(sealed)
     try:
         key = serialization.load_der_private_key(der, passphrase)
-    except (ValueError, InternalError) as error:
+    except (ValueError, TypeError, InternalError) as error:
         raise KeyOpeningError("the passphrase is wrong, or the file is damaged") from error
-    except (TypeError, UnsupportedAlgorithm) as error:
+    except UnsupportedAlgorithm as error:
         raise KeyOpeningError(f"the file is damaged: {error}") from error
     if not isinstance(
         key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -104,8 +105,8 @@ def _affordable(sealed: bytes) -> bytes:
     """
     try:
         name, _, der = pem.unarmor(sealed)
-        if name != "ENCRYPTED PRIVATE KEY":
-            raise KeyOpeningError("expected an ENCRYPTED PRIVATE KEY and nothing else in the file")
+        if name != _LABEL:
+            raise KeyOpeningError(f"expected an {_LABEL} and nothing else in the file")
         costs = _costs(keys.EncryptedPrivateKeyInfo.load(der, strict=True))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise KeyOpeningError(f"the file is damaged: {error}") from error

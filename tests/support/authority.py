@@ -24,23 +24,14 @@ KEY_KINDS = ("p-256", "p-384", "p-521", "rsa-2048", "ed25519", "ed448")
 A_SERIAL_NUMBER = 0x5AB3_0DD5_EEDF_00D5_1234_5678_9ABC_DEF0_1234_5678
 
 
-@lru_cache
 def a_root(kind: str = "p-384") -> x509.Certificate:
-    return _a_ceremony().root(a_key(kind, 1), A_SERIAL_NUMBER)
+    """Give the root with a key of this kind: the same one each time."""
+    return _root(kind)
 
 
-@lru_cache
 def an_issuer(kind: str = "p-256", root: str = "p-384") -> Issuer:
-    """Make an issuing CA with a key of this kind, under a root with one of that."""
-    key = a_key(kind, 2)
-    above = a_root(root)
-    return Issuer(
-        name=ISSUING,
-        certificate=_a_ceremony().issuing(key, A_SERIAL_NUMBER + 1, above, a_key(root, 1)),
-        key=key,
-        chain=(above.public_bytes(Encoding.DER),),
-        public_http_url=PUBLIC_URL,
-    )
+    """Give the issuing CA with a key of this kind, under the root with one of that."""
+    return _issuer(kind, root)
 
 
 def an_authority(issuer: Issuer | None = None, clock: FixedClock | None = None) -> LocalAuthority:
@@ -88,6 +79,24 @@ def a_record_of(der: bytes, **changes: Any) -> CertificateRecord:
     return a_certificate_record(
         der=der,
         **{"serial_number": f"{certificate.serial_number:x}", **changes},
+    )
+
+
+@lru_cache
+def _root(kind: str) -> x509.Certificate:
+    return _a_ceremony().root(a_key(kind, 1), A_SERIAL_NUMBER)
+
+
+@lru_cache
+def _issuer(kind: str, root: str) -> Issuer:
+    key = a_key(kind, 2)
+    above = _root(root)
+    return Issuer(
+        name=ISSUING,
+        certificate=_a_ceremony().issuing(key, A_SERIAL_NUMBER + 1, above, a_key(root, 1)),
+        key=key,
+        chain=(above.public_bytes(Encoding.DER),),
+        public_http_url=PUBLIC_URL,
     )
 
 

@@ -108,9 +108,10 @@ def verify_chain(
     between: Sequence[Path] = (),
     purpose: str | None = None,
     at: datetime | None = None,
+    options: Sequence[str] = (),
 ) -> Verification:
     """Let openssl judge the chain from a certificate to a root, under its strict rules."""
-    words: list[str | Path] = ["verify", "-x509_strict", "-CAfile", root]
+    words: list[str | Path] = ["verify", "-x509_strict", *options, "-CAfile", root]
     for each in between:
         words += ["-untrusted", each]
     if purpose is not None:
