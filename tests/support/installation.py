@@ -89,7 +89,7 @@ class Installation:
                 env={**os.environ, **(env or {})},
             )
         try:
-            yield _when_ready(process, ready, log)
+            yield when_ready(process, ready, log)
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -108,7 +108,7 @@ def _free(options: tuple[str, ...]) -> list[str]:
     return words
 
 
-def _when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Running:
+def when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Running:
     """Wait for the ready file: it comes by rename, so it is whole when it is there."""
     with subprocess.Popen(
         [

@@ -20,6 +20,7 @@ import pytest
 from registry.engine import migrate
 
 USER = "postgres"
+DATABASES = ("sqlite", "postgresql")
 _numbers = count(1)
 
 
@@ -69,6 +70,20 @@ def shared_cluster() -> Cluster:
     )
     migrate(made.url(USER))
     return made
+
+
+@contextmanager
+def database_options(kind: str) -> Iterator[tuple[str, ...]]:
+    """Give what `enroll init` needs to make an installation's database of this kind."""
+    if kind == "sqlite":
+        yield ()
+        return
+    running = shared_cluster()
+    url = running.create()
+    try:
+        yield ("--database", url)
+    finally:
+        running.drop(url)
 
 
 @contextmanager
