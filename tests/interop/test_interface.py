@@ -8,8 +8,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,19 +18,9 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from tests.support.device import Device
 from tests.support.installation import ENROLL, Installation, Running
 from tests.support.openssl import program
+from tests.support.waiting import within
 
 A_SECOND = 1.0
-POLLS = 0.05
-
-
-def within(seconds: float, happened: Callable[[], bool]) -> bool:
-    """Look again and again until it has happened, or the time is over."""
-    deadline = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLLS)
-    return True
 
 
 def registered(device: Device, name: str) -> x509.Certificate:
