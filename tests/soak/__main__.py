@@ -18,7 +18,7 @@ EXPERIMENTS = {
     "slow": "thousands of slow connections beside good clients",
     "kill": "a server that is killed again and again while devices enroll",
 }
-"""Each is a module beside this one, whose `experiment` is an `Experiment`."""
+"""Each is a module beside this one, whose `measure` is an `Experiment`."""
 
 
 def main(words: list[str]) -> int:
@@ -53,7 +53,7 @@ def main(words: list[str]) -> int:
 
 
 def _run(name: str, *, short: bool) -> dict[str, object]:
-    experiment: Experiment = importlib.import_module(f"tests.soak.{name}").experiment
+    experiment: Experiment = importlib.import_module(f"tests.soak.{name}").measure
     sys.stderr.write(f"{name}: {EXPERIMENTS[name]}\n")
     progress = Progress(name)
     started = time.monotonic()

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
+import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives import hashes
 
@@ -26,9 +27,11 @@ from registry.tables import certificates, devices, events
 from server.config.load import load_config
 from server.home import Home
 from server.wiring import open_office
+from tests.soak.experiment import Outcome as Judgment
+from tests.soak.experiment import Progress
 from tests.soak.fleet import Fleet, PromiseError
 from tests.support.installation import ENROLL, Installation
-from tests.support.postgresql import cluster
+from tests.support.postgresql import DATABASES, cluster
 
 CLIENTS = 32
 DEVICES_A_KILL = 250
@@ -244,6 +247,27 @@ def run(databases: Sequence[str], kills: int, seed: int) -> list[Outcome]:
                 experiment(database, kills, workers=workers, seed=seed, folder=folder, url=url)
             )
     return outcomes
+
+
+def measure(*, short: bool, progress: Progress) -> Judgment:
+    """Kill on every database that is here: what `python -m tests.soak` calls."""
+    kills = SHORT_KILLS if short else KILLS
+    outcomes = []
+    for number, kind in enumerate(DATABASES):
+        progress.at(number, len(DATABASES), f"{kills} kills on {kind}")
+        try:
+            outcomes += run((kind,), kills, seed=1)
+        except pytest.skip.Exception as missing:
+            sys.stderr.write(f"kill: {kind} is left out: {missing}\n")
+    return Judgment(
+        held={
+            f"on {each.database}, nothing that was answered is lost, and nothing is there twice": (
+                not each.faults
+            )
+            for each in outcomes
+        },
+        figures={each.database: asdict(each) for each in outcomes},
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -69,7 +69,7 @@ class Tally:
     peak: int = 0
 
 
-def experiment(*, short: bool, progress: Progress) -> Outcome:
+def measure(*, short: bool, progress: Progress) -> Outcome:
     """Send them all, and judge."""
     with tempfile.TemporaryDirectory(prefix="soak-mutants-") as folder:
         installation = Installation.initialize(Path(folder) / "home")

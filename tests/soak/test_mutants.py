@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.soak
 @pytest.mark.filterwarnings("ignore:Attribute's length must be")
 def test_security_S13_mutated_requests_neither_fell_nor_slow_the_server() -> None:
-    outcome = mutants.experiment(short=True, progress=Progress("mutants"))
+    outcome = mutants.measure(short=True, progress=Progress("mutants"))
 
     assert outcome.passed, json.dumps(outcome.figures, indent=2)
     assert outcome.figures["requests"] == mutants.SLICE
