@@ -21,6 +21,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 FREE = ("--https", "127.0.0.1:0", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0")
 
 
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """One installation on SQLite: where the registry is does not matter here."""
+    return Installation.initialize(tmp_path_factory.mktemp("site") / "home")
+
+
 def pasted(lines: str, folder: Path, env: Mapping[str, str]) -> str:
     """Have a shell read the lines as if they were typed, and give what it printed."""
     program("curl"), program("openssl")

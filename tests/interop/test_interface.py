@@ -23,6 +23,12 @@ from tests.support.waiting import within
 A_SECOND = 1.0
 
 
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """One installation on SQLite: where the registry is does not matter here."""
+    return Installation.initialize(tmp_path_factory.mktemp("site") / "home")
+
+
 def registered(device: Device, name: str) -> x509.Certificate:
     code = device.installation.json("device", "add", name)["code"]
     answer = device.post("simpleenroll", device.request("boot", name), user=f"{name}:{code}")
