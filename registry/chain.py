@@ -63,9 +63,20 @@ class Chain:
 
     @classmethod
     async def open(cls, transaction: WriteTransaction, stream: str, seal_key: bytes) -> "Chain":
-        """Read the head, and keep others from moving it until the transaction ends."""
+        """Read the head, and keep others from moving it until the transaction ends.
+
+        Raises RegistryUnavailable if we did not write it: sealing what follows would hide that.
+        """
         rows = await transaction.rows(_HEAD, {"this_stream": stream})
-        head = Head(number=rows[0].number, hash=rows[0].hash) if rows else _NO_HEAD
+        if not rows:
+            return cls(transaction, stream, seal_key, _NO_HEAD)
+        head = Head(number=rows[0].number, hash=rows[0].hash)
+        if not hmac.compare_digest(seal(seal_key, stream, head).encode(), _octets(rows[0].seal)):
+            raise RegistryUnavailable(
+                f"the head of the audit log's stream {stream!r} was not written by us; "
+                "run 'enroll audit verify' and restore the database from a backup",
+                retry_after=60,
+            )
         return cls(transaction, stream, seal_key, head)
 
     def rewind(self, head: Head) -> None:
@@ -109,6 +120,10 @@ class Chain:
         return self.head.number - self._first.number
 
 
+def _octets(stored: object) -> bytes:
+    return str(stored).encode("utf-8", errors="backslashreplace")
+
+
 def _move(value: Place, dialect: sa.Dialect) -> sa.Executable:
     del dialect
     columns = event_streams.c
@@ -128,7 +143,7 @@ _INSERT = inserting(events, *COLUMNS, "hash")
 _START = inserting(event_streams, "stream", "number", "hash", "seal")
 _MOVE = Change(_move)
 _HEAD = Query(
-    sa.select(event_streams.c.number, event_streams.c.hash)
+    sa.select(event_streams.c.number, event_streams.c.hash, event_streams.c.seal)
     .where(event_streams.c.stream == sa.bindparam("this_stream"))
     .with_for_update()
 )

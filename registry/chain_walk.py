@@ -143,7 +143,9 @@ class ChainWalk:
     def _see_unsound(self, number: int, row: Row) -> None:
         """Judge a row whose contents give neither its own hash nor the one promised."""
         home = _home_of(row)
-        if home is not None:
+        if home in self._moved:
+            self._fault(number, INSERTED, f"it is a copy of entry {home}")
+        elif home is not None:
             self._move(number, home, row)
         elif number in self._moved:
             self._fault(number, INSERTED, f"entry {number} is at {self._moved[number][0]}")

@@ -1,7 +1,6 @@
 """SQLite as the registry's home: raw connections, read and written in the event loop's thread."""
 
 import asyncio
-import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -16,6 +15,8 @@ from registry.engine import SQLITE_SETTINGS, check_revision
 from registry.statements import SQLITE, Change, Query, Values
 
 STATEMENTS_KEPT = 256
+Identity = tuple[int, int]
+"""Device and inode of a file."""
 _REVISION = "SELECT version_num FROM alembic_version"
 
 
@@ -32,6 +33,7 @@ class SQLiteDatabase:
         self._identity = _identity(path)
         self._idle: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
+        self._written = self._identity
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="registry-commit")
 
     async def read(self) -> View:
@@ -43,22 +45,30 @@ class SQLiteDatabase:
             except sqlite3.Error:
                 connection.close()
                 raise
-        return _View(connection, self._idle)
+        return _View(self, connection, self._identity)
 
     async def write(self) -> WriteTransaction:
         self._check_place()
+        if self._written != self._identity:
+            self._forget_writer()
         with _ERRORS:
             if self._writer is None:
                 self._writer = self._open()
                 self._writer.execute("PRAGMA busy_timeout = 0")
+                self._written = self._identity
+            writer = self._writer
             try:
-                self._writer.execute("BEGIN IMMEDIATE")
+                writer.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     self._forget_writer()
                     raise
-                await self._wait_for_lock(self._writer)
-        return _Transaction(self._writer, self._thread, self._forget_writer)
+                await self._wait_for_lock(writer)
+        transaction = _Transaction(writer, self._thread, self._forget_writer)
+        if _identity(self._path) != self._written:
+            await transaction.roll_back()
+            raise RegistryUnavailable(f"the database {self._path} was replaced meanwhile")
+        return transaction
 
     async def close(self) -> None:
         self._forget_writer()
@@ -94,18 +104,28 @@ class SQLiteDatabase:
         return connection
 
     def _check_place(self) -> None:
-        """Notice that the file is gone, or is another one than was opened."""
+        """Notice that the file is gone, or is another one than was opened.
+
+        The writer may be within a transaction: it notices by itself, before the next.
+        """
         found = _identity(self._path)
         if found is None:
             raise RegistryUnavailable(f"the database {self._path} is gone; put it back")
         if found != self._identity:
             self._identity = found
-            self._forget_writer()
             self._drop_idle()
 
+    def give_back(self, connection: sqlite3.Connection, identity: Identity | None) -> None:
+        """Take a view's connection for the next one, unless it is to a file of before."""
+        if identity == self._identity:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
     def _forget_writer(self) -> None:
+        """Close the writer's connection after all that its thread still does with it."""
         if self._writer is not None:
-            self._writer.close()
+            self._thread.submit(self._writer.close)
             self._writer = None
 
     def _drop_idle(self) -> None:
@@ -116,11 +136,14 @@ class SQLiteDatabase:
 class _View:
     """A read transaction."""
 
-    __slots__ = ("_connection", "_idle")
+    __slots__ = ("_connection", "_database", "_identity")
 
-    def __init__(self, connection: sqlite3.Connection, idle: list[sqlite3.Connection]) -> None:
+    def __init__(
+        self, database: SQLiteDatabase, connection: sqlite3.Connection, identity: Identity | None
+    ) -> None:
+        self._database = database
         self._connection = connection
-        self._idle = idle
+        self._identity = identity
 
     async def rows(self, query: Query, values: Values) -> Rows:
         return _rows(self._connection, query, values)
@@ -131,7 +154,7 @@ class _View:
         except sqlite3.Error:
             self._connection.close()
         else:
-            self._idle.append(self._connection)
+            self._database.give_back(self._connection, self._identity)
 
 
 class _Transaction:
@@ -188,9 +211,7 @@ class _Transaction:
             await loop.run_in_executor(self._thread, self._connection.execute, "COMMIT")
 
     async def roll_back(self) -> None:
-        """Close the connection, which rolls back too: what failed once is not used again."""
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.execute("ROLLBACK")
+        """Close the connection, which rolls back: what failed once is not used again."""
         self._forget()
 
 
@@ -234,7 +255,7 @@ def _revision(connection: sqlite3.Connection) -> str | None:
     return str(found[0]) if found else None
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str) -> Identity | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - on every request's path
     except OSError:
