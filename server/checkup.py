@@ -156,16 +156,12 @@ def _tls(home: Home, config: Config, now: datetime) -> Finding:
         certificate = read_certificate(path)
         if not ours:
             _check_operators_key(home, config, certificate)
-        check_tls_certificate(certificate, now)
-        missing = _uncovered(certificate, config)
+        check_tls_certificate(certificate, now, config.server.hosts)
     except (OSError, HomeError) as error:
+        if ours:
+            return _warning("TLS", f"{error}; the server makes another when it starts")
         return _wrong("TLS", str(error))
     detail = f"until {rfc3339(certificate.not_valid_after_utc)}"
-    if missing:
-        remedy = "the server makes another when it starts" if ours else "take one that does"
-        return _maker(Finding.WARNING if ours else Finding.WRONG)(
-            "TLS", f"it does not name {', '.join(missing)}: {remedy}"
-        )
     return _chain(pem, read_certificate(home.root_certificate), detail, ours=ours)
 
 
@@ -177,12 +173,6 @@ def _check_operators_key(home: Home, config: Config, certificate: x509.Certifica
         raise HomeError(f"{path}: no private key that opens without a passphrase") from error
     if key.public_key() != certificate.public_key():
         raise HomeError(f"{path}: is not the key of the TLS certificate")
-
-
-def _uncovered(certificate: x509.Certificate, config: Config) -> list[str]:
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    present = {str(each.value) for each in names}
-    return [each for each in config.server.hosts if each not in present]
 
 
 def _chain(pem: bytes, root: x509.Certificate, detail: str, *, ours: bool) -> Finding:

@@ -1,5 +1,6 @@
 """The server's own TLS certificate: the operator's, or one of ours that renews itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -153,18 +154,31 @@ def _operators(works: Works) -> ServerCredentials:
         raise HomeError(f"{path} or {key_path}: cannot be used for TLS: {error}") from error
     if not isinstance(key, TLSKey):
         raise HomeError(f"{key_path}: a {type(key).__name__} cannot be used for TLS")
-    check_tls_certificate(chain[0], works.office.clock.now())
+    if key.public_key() != chain[0].public_key():
+        raise HomeError(f"{key_path}: is not the key of the certificate in {path}")
+    check_tls_certificate(chain[0], works.office.clock.now(), works.office.config.server.hosts)
     return ServerCredentials(certificate=chain[0], chain=chain[1:], key=key)
 
 
-def check_tls_certificate(certificate: x509.Certificate, now: datetime) -> None:
-    """Check what RFC 7030 §3.3 wants of a server certificate. Raises HomeError."""
+def check_tls_certificate(
+    certificate: x509.Certificate, now: datetime, hosts: Sequence[str]
+) -> None:
+    """Check what RFC 7030 §3.3 wants of a server certificate (est-T18). Raises HomeError."""
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise HomeError("the TLS certificate is not valid now")
+    missing = [each for each in hosts if not _names(certificate, each)]
+    if missing:
+        raise HomeError(f"the TLS certificate does not name {', '.join(missing)}")
+
+
+def _names(certificate: x509.Certificate, host: str) -> bool:
+    """Tell whether an alternative name is the host, or `*` in place of its first label."""
     try:
-        certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound as error:
         raise HomeError("the TLS certificate has no subject alternative name") from error
+    present = {str(each.value).lower() for each in names}
+    return host in present or f"*.{host.partition('.')[2]}" in present
 
 
 async def _renew(works: Works, now: datetime) -> None:

@@ -12,6 +12,7 @@ from tests.support.desk import obtain
 from tests.support.enrollment import by_code
 from tests.support.installation import Installation
 
+FREE = ("--https", "127.0.0.1:0", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0")
 EVERYTHING = {
     "configuration",
     "keys",
@@ -167,7 +168,7 @@ class TestOperatorsCertificate:
             f"private_key_file = '{folder / 'tls.key'}'",
         )
 
-    def test_one_that_names_the_hosts_is_good(
+    def test_est_T18_one_that_names_the_hosts_is_good(
         self, installation: Installation, tmp_path: Path
     ) -> None:
         self.configured(installation, tmp_path, "127.0.0.1")
@@ -177,20 +178,40 @@ class TestOperatorsCertificate:
         assert result == "warning"
         assert "does not lead to our root" in detail
 
-    def test_one_that_does_not_name_a_host_is_wrong(
+    def test_est_T18_a_star_stands_for_one_label(
+        self, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.configured(installation, tmp_path, "*.plant.example")
+
+        monkeypatch.setenv("ENROLL_SERVER__HOSTS", "est.plant.example")
+        one = findings(installation)["TLS"][0]
+        monkeypatch.setenv("ENROLL_SERVER__HOSTS", "a.est.plant.example")
+        two = findings(installation, code=1)["TLS"][0]
+
+        assert (one, two) == ("warning", "wrong")
+
+    def test_est_T18_one_that_does_not_name_a_host_keeps_the_server_from_starting(
         self, installation: Installation, tmp_path: Path
     ) -> None:
         self.configured(installation, tmp_path, "elsewhere.example")
 
-        assert "does not name 127.0.0.1" in wrong(findings(installation, code=1))["TLS"]
+        started = installation.call("serve", *FREE)
 
-    def test_one_with_another_key_is_wrong(
+        assert "does not name 127.0.0.1" in wrong(findings(installation, code=1))["TLS"]
+        assert started.returncode == 1
+        assert "does not name 127.0.0.1" in started.stderr
+
+    def test_est_T18_one_with_another_key_keeps_the_server_from_starting(
         self, installation: Installation, tmp_path: Path
     ) -> None:
         self.configured(installation, tmp_path, "127.0.0.1")
         trustme.CA().issue_cert("x").private_key_pem.write_to_path(tmp_path / "tls.key")
 
+        started = installation.call("serve", *FREE)
+
         assert "is not the key of" in wrong(findings(installation, code=1))["TLS"]
+        assert started.returncode == 1
+        assert "is not the key of" in started.stderr
 
     def test_a_missing_file_is_wrong(self, installation: Installation, tmp_path: Path) -> None:
         self.configured(installation, tmp_path, "127.0.0.1")
