@@ -20,7 +20,7 @@ from enroll.policy.slots import (
     revoked,
 )
 from enroll.ports import Clock, Registry, UnitOfWork
-from enroll.profiles import OnDisable
+from enroll.profiles import CertificateClass, OnDisable
 from enroll.registration import MadeCode, Registration
 from enroll.retry import decided_anew
 
@@ -52,7 +52,7 @@ class Lifecycle:
             device = replace(move.after, status=DeviceStatus.DISABLED, status_reason=why)
             for event in chronicle.moved(move, reason=why):
                 uow.events.append(event)
-            records = await uow.certificates.of_device(device_id)
+            records = _from_here(await uow.certificates.of_device(device_id))
             changes = _on_disable(group.on_disable, records, now)
             _stage(uow, changes, chronicle)
             device = await _settled(uow, device, changes, chronicle)
@@ -94,7 +94,7 @@ class Lifecycle:
             move = _moved(await _device(uow, device_id), Cause.RESET, now)
             for event in chronicle.moved(move, reason=why):
                 uow.events.append(event)
-            records = await uow.certificates.of_device(device_id)
+            records = _from_here(await uow.certificates.of_device(device_id))
             _stage(uow, _each_revoked(records, RevocationReason.SUPERSEDED, now), chronicle)
             for code in await uow.codes.of_device(device_id):
                 if code.is_active(now):
@@ -154,6 +154,11 @@ def _moved(device: Device, cause: Cause, now: datetime) -> Move:
     if (device.state, cause) not in TRANSITIONS:
         raise Refused(f"{device.name} is {device.state}: it cannot {cause} now")
     return moved(device, cause, now)
+
+
+def _from_here(records: Iterable[CertificateRecord]) -> list[CertificateRecord]:
+    """Leave out what a device has from its maker: it is the device's own, and for life."""
+    return [each for each in records if each.certificate_class is not CertificateClass.THIRD_PARTY]
 
 
 def _on_disable(

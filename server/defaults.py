@@ -29,7 +29,10 @@ class DefaultPolicy:
 
 
 def default_policy(tenant_id: str, group_id: str) -> DefaultPolicy:
-    """Write the policy: a code leads to a bootstrap certificate, and that to an operational one."""
+    """Write the policy: a code, or another CA's certificate, leads to a bootstrap certificate.
+
+    That leads to an operational one.
+    """
     every_key = frozenset(KeyAlgorithm)
     return DefaultPolicy(
         tenant=Tenant(tenant_id=tenant_id, name="default", default_profile=BOOTSTRAP),
@@ -59,7 +62,13 @@ def default_policy(tenant_id: str, group_id: str) -> DefaultPolicy:
                 tenant_id=tenant_id,
                 certificate_class=CertificateClass.BOOTSTRAP,
                 certificate_profile=BOOTSTRAP,
-                initial_credentials=frozenset({CredentialKind.ONE_TIME_CODE}),
+                initial_credentials=frozenset(
+                    {
+                        CredentialKind.ONE_TIME_CODE,
+                        CredentialKind.IDEVID,
+                        CredentialKind.AUTH_CA,
+                    }
+                ),
                 re_enrollment=ReEnrollment.FRESH_CODE,
                 allow_replace=True,
             ),

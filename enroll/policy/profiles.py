@@ -41,6 +41,8 @@ EXTENDED_KEY_USAGES = {
 }
 """Names for the common purposes; any other is given as a dotted OID."""
 
+_DEVICE_CLASSES = frozenset({CertificateClass.BOOTSTRAP, CertificateClass.OPERATIONAL})
+_RENEWING = frozenset({CredentialKind.OWN_CERTIFICATE, CredentialKind.ONE_TIME_CODE})
 _FORBIDDEN_PURPOSES = frozenset({"2.5.29.37.0", "1.3.6.1.5.5.7.3.9", "1.3.6.1.5.5.7.3.28"})
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?")
@@ -62,7 +64,7 @@ def purpose_oid(name: str) -> str:
 def check_enrollment_profile(profile: EnrollmentProfile, policy: PolicySnapshot) -> None:
     """Check one enrollment profile against the policy that it will join. Raises PolicyError."""
     _check_slug(profile.slug)
-    if profile.certificate_class is CertificateClass.SERVICE:
+    if profile.certificate_class not in _DEVICE_CLASSES:
         raise PolicyError("certificate_class: expected bootstrap or operational")
     wanted = policy.certificate_profiles.get((profile.tenant_id, profile.certificate_profile))
     if wanted is None:
@@ -123,12 +125,19 @@ def _check_initial_credentials(profile: EnrollmentProfile, policy: PolicySnapsho
         other = policy.enrollment_profiles.get(slot)
         if other is None or other.tenant_id != profile.tenant_id:
             raise PolicyError(f"own_certificates_of: there is no profile {slot!r} in this tenant")
+    if not profile.renewal_credentials <= _RENEWING:
+        # RFC 7030 §3.3.2: the certificate that is renewed, or an initial method where it cannot be.
+        raise PolicyError(
+            "renewal_credentials: expected own_certificate, one_time_code or both; a certificate "
+            "of another CA's proves a first enrollment only"
+        )
 
 
 def _check_durations(profile: EnrollmentProfile) -> None:
     for key, duration in (
         ("confirm_timeout", profile.confirm_timeout),
         ("replay_window", profile.replay_window),
+        ("expired_grace", profile.expired_grace),
         ("revoke_superseded_after", profile.revoke_superseded_after or timedelta(0)),
     ):
         if not timedelta(0) <= duration <= MAXIMUM_VALIDITY:

@@ -317,7 +317,7 @@ async def test_what_the_endpoint_takes_is_told_with_the_refusal() -> None:
     ]
 
     assert [each.accepted for each in refused] == [
-        {CredentialKind.ONE_TIME_CODE},
+        {CredentialKind.ONE_TIME_CODE, CredentialKind.IDEVID, CredentialKind.AUTH_CA},
         BOTH,
         {CredentialKind.OWN_CERTIFICATE},
         frozenset(),
