@@ -21,7 +21,7 @@ from protocols.est.messages import ESTOperation
 from server.background import Background, Chore
 from server.backoff import Backoff
 from server.config.load import Config, ConfigurationError
-from server.config.model import parse_address
+from server.config.model import LimitsSection, parse_address
 from server.exchange import ProtocolEndpoint
 from server.home import Home, HomeError
 from server.http.front import Front
@@ -44,6 +44,7 @@ NEEDS_RESTART: Mapping[str, tuple[str, ...]] = {
     "server": ("https", "http", "management", "unix", "public_http_url"),
     "database": ("url", "busy_timeout_seconds"),
     "keys": ("passphrase_file",),
+    "limits": tuple(LimitsSection.model_fields),
 }
 """What is taken from the configuration only once, at the start."""
 

@@ -18,6 +18,8 @@ from tests.support.openssl import program
 pytestmark = pytest.mark.interop
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+COMMANDS = sorted(set(re.findall(r"`(enroll [a-z]+[^`]*)`", README + OPERATIONS)))
 FREE = ("--https", "127.0.0.1:0", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0")
 
 
@@ -127,10 +129,8 @@ def test_the_readmes_steps_lead_to_a_provisioned_device(device: Device, tmp_path
     assert len(shown["certificates"]) == 3
 
 
-@pytest.mark.parametrize(
-    "line", sorted(set(re.findall(r"`(enroll [a-z]+[^`]*)`", README))), ids=lambda line: line[:50]
-)
-def test_every_command_of_the_readme_is_one(line: str, installation: Installation) -> None:
+@pytest.mark.parametrize("line", COMMANDS, ids=lambda line: line[:50])
+def test_every_command_of_the_documents_is_one(line: str, installation: Installation) -> None:
     words = [word for word in line.split()[1:] if word.islower() and word.isascii()]
     verb = []
     for word in words:

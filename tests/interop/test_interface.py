@@ -352,3 +352,17 @@ def test_idle_connections_do_not_keep_a_server_from_ending(tmp_path: Path) -> No
         opened.close()
 
     assert code == 0
+
+
+def test_sighup_names_what_it_cannot_take_over(tmp_path: Path) -> None:
+    installation = Installation.initialize(tmp_path / "home")
+
+    with installation.serve() as running:
+        with (installation.home / "enroll.toml").open("a") as file:
+            file.write("\n[limits]\nbody_bytes = 70000\n")
+        running.process.send_signal(signal.SIGHUP)
+        said = within(10, lambda: "configuration reloaded" in running.log.read_text())
+        log = running.log.read_text()
+
+    assert said
+    assert '"needs_restart": ["limits.body_bytes"]' in log

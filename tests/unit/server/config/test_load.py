@@ -171,4 +171,4 @@ def test_every_key_is_in_the_documentation() -> None:
         for section, field in Config.model_fields.items()
         for key in field.annotation.model_fields  # type: ignore[union-attr]  # sections are models
     ]
-    assert [key for key in keys if key.split(".")[1] not in documented] == []
+    assert [key for key in keys if f"`{key}`" not in documented] == []
