@@ -29,7 +29,9 @@ class RegistrySecrets:
     def digest(self, code: str) -> bytes:
         """Give HMAC-SHA-256 of the code, hyphens, spaces and case taken off."""
         normal = code.replace("-", "").replace(" ", "").upper()
-        return hmac.new(self._pepper, normal.encode("utf-8"), hashlib.sha256).digest()
+        return hmac.new(
+            self._pepper, normal.encode("utf-8", "surrogatepass"), hashlib.sha256
+        ).digest()
 
     def wrap(self, code_id: str, code: str) -> bytes:
         """Encrypt a code, bound to its id: nonce and AES-256-GCM ciphertext."""
@@ -43,7 +45,9 @@ class RegistrySecrets:
 
     def access_digest(self, secret: str) -> bytes:
         """Give the keyed digest under which an access key's secret is stored."""
-        return hmac.new(self._access, secret.encode("utf-8"), hashlib.sha256).digest()
+        return hmac.new(
+            self._access, secret.encode("utf-8", "surrogatepass"), hashlib.sha256
+        ).digest()
 
 
 def _derive(master: bytes, purpose: bytes) -> bytes:
