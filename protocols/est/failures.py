@@ -71,6 +71,11 @@ _FIELD_IS_TOLD = frozenset(
     }
 )
 _NAMES = frozenset({"subject", "subjectAltName"})
+# What is said instead to the holder of a certificate that is good but for its time (est-T7).
+_TIMELY = {
+    "certificate_expired": "The client certificate has expired.",
+    "certificate_not_yet_valid": "The client certificate is not valid yet.",
+}
 
 
 def encode_rejection(rejected: Rejected, *, authorization_shown: bool) -> WireResponse:
@@ -89,6 +94,8 @@ def encode_rejection(rejected: Rejected, *, authorization_shown: bool) -> WireRe
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER
         headers = (("Retry-After", str(max(1, wait))),)
+    if rejected.reason is FailureReason.NOT_AUTHORIZED:
+        sentence = _TIMELY.get(rejected.finding, sentence)
     if rejected.field is not None and _may_name_field(rejected):
         sentence = f"{sentence} Field: {_plain(rejected.field)}."
     return _text(status, sentence, rejected.correlation_id, headers)

@@ -41,12 +41,13 @@ def a_rejection(
     field: str | None = None,
     retry_after: int | None = None,
     correlation_id: str = "c0ffee",
+    finding: str = "a_finding",
 ) -> Rejected:
     return Rejected(
         reason=reason,
         correlation_id=correlation_id,
         detail="the operator's own business",
-        finding="a_finding",
+        finding=finding,
         accepted=accepted,
         field=field,
         retry_after=retry_after,
@@ -66,6 +67,29 @@ def answer(rejected: Rejected, *, shown: bool = True) -> WireResponse:
 def test_every_reason_has_its_status() -> None:
     assert {reason: status for reason, (status, _) in FAILURES.items()} == STATUSES
     assert set(FAILURES) == set(FailureReason)
+
+
+@pytest.mark.parametrize(
+    ("finding", "sentence"),
+    [
+        ("certificate_expired", b"The client certificate has expired."),
+        ("certificate_not_yet_valid", b"The client certificate is not valid yet."),
+        ("device_disabled", b"This enrollment is not permitted."),
+    ],
+)
+def test_est_T7_who_shows_an_expired_certificate_is_told_so(finding: str, sentence: bytes) -> None:
+    response = answer(a_rejection(FailureReason.NOT_AUTHORIZED, finding=finding))
+
+    assert response.status == 403
+    assert response.body.startswith(sentence)
+
+
+def test_a_certificate_that_is_not_trusted_is_told_nothing_of_its_time() -> None:
+    rejection = a_rejection(
+        FailureReason.SIGNER_NOT_TRUSTED, accepted=CERTIFICATE, finding="certificate_expired"
+    )
+
+    assert answer(rejection).body.startswith(b"The client certificate is not trusted here.")
 
 
 @pytest.mark.parametrize("reason", FailureReason)
