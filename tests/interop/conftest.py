@@ -1,4 +1,4 @@
-"""One installation, served once, for all the tests of a module; devices are cheap."""
+"""One installation on each database, served once, for all the tests of a module."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,15 @@ import pytest
 
 from tests.support.device import Device
 from tests.support.installation import Installation, Running
+from tests.support.postgresql import DATABASES, database_options
 
 
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    return Installation.initialize(tmp_path_factory.mktemp("site") / "home")
+@pytest.fixture(scope="module", params=DATABASES)
+def installation(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    with database_options(request.param) as options:
+        yield Installation.initialize(tmp_path_factory.mktemp("site") / "home", *options)
 
 
 @pytest.fixture(scope="module")

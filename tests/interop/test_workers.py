@@ -119,6 +119,7 @@ def test_sighup_takes_new_tls_hosts_over_without_dropping_a_connection(
     bodies = [device.renewal_request(f"n{number}", certificate) for number in range(2)]
     configuration = device.installation.home / "enroll.toml"
     old = configuration.read_text()
+    until(lambda: len(workers_of(server)) == WORKERS)  # One may have been killed before.
     reloads = len(events(server, "configuration reloaded"))
 
     with connection(device, client_context(device)) as opened:
@@ -143,6 +144,7 @@ def test_a_configuration_that_cannot_be_used_changes_nothing(
 ) -> None:
     configuration = device.installation.home / "enroll.toml"
     old = configuration.read_text()
+    until(lambda: len(workers_of(server)) == WORKERS)  # As above.
     refusals = len(events(server, "the configuration was not reloaded"))
 
     try:

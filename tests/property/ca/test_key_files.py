@@ -46,8 +46,13 @@ def test_a_file_whose_armor_is_damaged_raises_one_error(place: int, octets: byte
 
 
 def _open(file: bytes) -> None:
+    """Open it, or get the one error there is.
+
+    CBC has no check of its own, so that damage may open as another key of the same kind: that it
+    is not the certificate's is for `Issuer` to find.
+    """
     try:
         opened = open_private_key(file, PASSPHRASE)
     except KeyOpeningError:
         return
-    assert opened.public_key() == KEY.public_key()
+    assert isinstance(opened, type(KEY))
