@@ -68,13 +68,13 @@ def _lines(home: Home, listening: Listening, device: Device, made: MadeCode, enr
     return f"""
 Device {device.name} is {device.state}. Paste into another terminal, in an empty folder:
 
-# 1. a bootstrap certificate, with its one-time code: Enrolled -> Registered
+# 1. a bootstrap certificate, with its one-time code: Enrolled to Registered
 {key} -keyout boot.key -subj /CN={device.name} {csr} > boot.b64
 {curl} -u {device.name}:{made.clear} {post} @boot.b64 \\
     {est}/simpleenroll {take} -out boot.pem
 {look} -in boot.pem
 
-# 2. an operational certificate, with the bootstrap certificate: Registered -> Provisioned
+# 2. an operational certificate, with the bootstrap certificate: Registered to Provisioned
 {key} -keyout op.key -subj /CN={device.name} {csr} > op.b64
 {curl} --cert boot.pem --key boot.key {post} @op.b64 \\
     {est}/operational/simpleenroll {take} -out op.pem

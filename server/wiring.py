@@ -51,16 +51,24 @@ class Office:
             return await uow.policy.snapshot()
 
     async def close(self) -> None:
-        """Write what is waiting, sign a checkpoint if anything was written, and let go."""
-        await self.registry.drain()
-        if self.registry.events_written:
-            self.sign_checkpoint()
-        await self.registry.close()
+        """Write what is waiting, sign a checkpoint if anything was written, and let go.
+
+        Raises HomeError if no checkpoint could be signed; what was written is written all the same.
+        """
+        try:
+            await self.registry.drain()
+            if self.registry.events_written:
+                self.sign_checkpoint()
+        finally:
+            await self.registry.close()
 
     def sign_checkpoint(self) -> None:
         """Sign the heads of the audit log's chains. Raises HomeError."""
         checkpoints = open_checkpoints(self.home, self.config)
-        checkpoints.append(self.registry.engine, self.clock.now())
+        try:
+            checkpoints.append(self.registry.engine, self.clock.now())
+        except (OSError, sa.exc.SQLAlchemyError) as error:
+            raise HomeError(f"{self.home.checkpoints}: nothing was signed: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

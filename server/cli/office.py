@@ -9,6 +9,7 @@ import typer
 
 from enroll.device import Device
 from enroll.failures import NotFound
+from server.cli.output import say
 from server.config.load import load_config
 from server.home import Home, HomeError
 from server.wiring import Office, open_office
@@ -43,9 +44,17 @@ def work(context: typer.Context, run: Callable[[Office], Awaitable[T]]) -> T:
         try:
             return await run(office)
         finally:
-            await office.close()
+            await _close(office)
 
     return asyncio.run(session())
+
+
+async def _close(office: Office) -> None:
+    """Close it; what was done is done and has to be shown, be there a checkpoint of it or not."""
+    try:
+        await office.close()
+    except HomeError as error:
+        say(f"warning: no checkpoint of the audit log was signed: {error}")
 
 
 async def find_device(office: Office, reference: str) -> Device:

@@ -1,7 +1,10 @@
 """`enroll attempts` and `enroll audit`: what was asked, and what happened."""
 
 import json
+import shutil
 from pathlib import Path
+
+import pytest
 
 from tests.support.desk import obtain, send
 from tests.support.enrollment import by_code
@@ -70,3 +73,21 @@ def test_who_gave_the_command_is_in_the_audit_log(installation: Installation) ->
     ]
 
     assert [each["actor"].partition(":")[0] for each in registered] == ["cli"]
+
+
+@pytest.mark.parametrize("trouble", ["no passphrase", "no place"])
+def test_what_was_done_is_shown_though_no_checkpoint_of_it_could_be_signed(
+    installation: Installation, trouble: str
+) -> None:
+    if trouble == "no passphrase":
+        (installation.home / "keys" / "passphrase").unlink()
+    else:
+        shutil.rmtree(installation.home / "audit")
+        (installation.home / "audit").write_text("in the way")
+
+    ended = installation.call("device", "add", "pump-1", "-o", "json")
+
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["code"]
+    assert "no checkpoint of the audit log was signed" in ended.stderr
+    assert len(installation.json("device", "list")) == 1
