@@ -105,10 +105,10 @@ def _put_group(tables: Tables, group: DeviceGroup) -> None:
 
 
 def _put_enrollment_profile(tables: Tables, profile: EnrollmentProfile) -> None:
-    check_row(known=(tables.tenants.get(profile.tenant_id),))
     found = tables.enrollment_profiles.get(profile.slug)
     if found is not None and found.tenant_id != profile.tenant_id:
         raise AlreadyTaken("slug", profile.slug)
+    check_row(known=(tables.tenants.get(profile.tenant_id),))
     tables.enrollment_profiles.put(profile.slug, profile)
 
 

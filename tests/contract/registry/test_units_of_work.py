@@ -21,6 +21,7 @@ from tests.support.builders import (
     a_revocation_list,
     a_tenant,
     a_transaction,
+    a_trust_anchor,
     an_access_key,
     an_attempt,
     an_enrollment_profile,
@@ -112,6 +113,7 @@ def stage_one_of_everything(uow: UnitOfWork) -> None:
     uow.policy.put_group(a_group("new"))
     uow.policy.put_certificate_profile(a_certificate_profile("new"))
     uow.policy.put_enrollment_profile(an_enrollment_profile("new"))
+    uow.policy.put_trust_anchor(a_trust_anchor())
     uow.crls.add(a_revocation_list())
     uow.access_keys.add(an_access_key(key_id="k1"))
 
