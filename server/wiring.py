@@ -22,6 +22,7 @@ from enroll.pipeline import Pipeline
 from enroll.ports import Clock
 from enroll.profiles import PolicySnapshot
 from enroll.registration import Registration
+from enroll.trust_administration import TrustAdministration
 from registry.audit import AuditReport, export_events, verify_events
 from registry.checkpoints import CheckpointFile
 from registry.code_vault import RegistrySecrets
@@ -42,6 +43,7 @@ class Office:
     registration: Registration
     lifecycle: Lifecycle
     administration: Administration
+    trust: TrustAdministration
     confirmations: Confirmations
     secrets: RegistrySecrets
     clock: Clock
@@ -105,6 +107,7 @@ def open_office(home: Home, config: Config, *, stream: str) -> Office:
         registration=registration,
         lifecycle=Lifecycle(registry, registration, clock),
         administration=Administration(registry, clock),
+        trust=TrustAdministration(registry, clock),
         confirmations=Confirmations(registry, clock),
         secrets=secrets,
         clock=clock,

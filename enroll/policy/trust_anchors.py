@@ -143,13 +143,14 @@ def _check_certificates(anchor: TrustAnchor) -> None:
     try:
         top = PathCertificate(anchor.certificate)
         between = [PathCertificate(each) for each in anchor.intermediate_certificates]
+    except UNREADABLE as error:
+        raise PolicyError(f"certificate: it cannot be read: {error}") from error
+    try:
         for each in (top, *between):
             _check_authority(each)
             check_key(each)
     except PathError as error:
         raise PolicyError(f"certificate: {error.detail}") from error
-    except UNREADABLE as error:
-        raise PolicyError(f"certificate: it cannot be read: {error}") from error
     if top.is_self_issued:
         _check_self_signature(top)
 

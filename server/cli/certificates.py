@@ -25,7 +25,7 @@ _REASONS = {
     for each in RevocationReason
     if each is not RevocationReason.CERTIFICATE_HOLD
 }
-_REASON_NAMES = ", ".join(_REASONS.values())
+REASON_NAMES = ", ".join(_REASONS.values())
 
 
 @app.command("list")
@@ -81,7 +81,7 @@ def revoke(
     context: typer.Context,
     serial: Serial,
     reason: Annotated[
-        str, typer.Option(metavar="REASON", help=f"One of {_REASON_NAMES} (RFC 5280 §5.3.1).")
+        str, typer.Option(metavar="REASON", help=f"One of {REASON_NAMES} (RFC 5280 §5.3.1).")
     ],
     yes: Yes = False,
     output: Output = Format.TEXT,
@@ -90,7 +90,7 @@ def revoke(
 
     A running server refuses it at once, and names it in its next CRL, within a second.
     """
-    why = _reason(reason)
+    why = parse_reason(reason)
     confirm(f"This revokes certificate {serial} for good. Go on?", yes=yes)
 
     async def run(office: Office) -> Data:
@@ -101,11 +101,12 @@ def revoke(
     show(work(context, run), output)
 
 
-def _reason(text: str) -> RevocationReason:
+def parse_reason(text: str) -> RevocationReason:
+    """Read a reason by its name in RFC 5280, in any case. Raises typer.BadParameter."""
     found = _REASONS.get(text.lower())
     if found is None:
         advice = "; to hold a certificate, disable its device" if "hold" in text.lower() else ""
-        raise typer.BadParameter(f"--reason: expected one of {_REASON_NAMES}{advice}")
+        raise typer.BadParameter(f"--reason: expected one of {REASON_NAMES}{advice}")
     return found
 
 

@@ -19,7 +19,7 @@ from enroll.failures import (
 from enroll.policy.identities import IdentityFormatError
 from enroll.policy.profiles import PolicyError
 from enroll.registration import RegistrationError
-from server.cli import certificates, database, devices, installation, policies, records
+from server.cli import certificates, database, devices, installation, policies, records, trust
 from server.cli.output import say
 from server.config.load import ConfigurationError
 from server.fence import FenceError, check_packages
@@ -55,6 +55,7 @@ app.add_typer(certificates.app, name="certificate")
 app.add_typer(policies.groups, name="group")
 app.add_typer(policies.profiles, name="profile")
 app.add_typer(policies.certificate_profiles, name="certificate-profile")
+app.add_typer(trust.app, name="trust")
 app.add_typer(records.audit, name="audit")
 app.add_typer(database.app, name="db")
 

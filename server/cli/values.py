@@ -11,11 +11,25 @@ from typing import TypeVar, Union, get_args, get_origin, get_type_hints
 import typer
 
 from enroll.profiles import CertificateProfile, DeviceGroup, EnrollmentProfile
+from enroll.trust import TrustAnchor
 from server import times
 
 _PAIR = tuple[str, str]
-_FIXED = frozenset({"slug", "name", "tenant_id", "group_id", "version"})
-Policy = TypeVar("Policy", CertificateProfile, DeviceGroup, EnrollmentProfile)
+_FIXED = frozenset(
+    {
+        "slug",
+        "name",
+        "tenant_id",
+        "group_id",
+        "version",
+        "anchor_id",
+        "purpose",
+        "der",
+        "intermediates",
+    }
+)
+_UNSHOWN = frozenset({"tenant_id", "group_id", "anchor_id", "der", "intermediates"})
+Policy = TypeVar("Policy", CertificateProfile, DeviceGroup, EnrollmentProfile, TrustAnchor)
 
 
 def parse_duration(text: str) -> timedelta:
@@ -40,7 +54,10 @@ def parse_pairs(items: Iterable[str], option: str) -> dict[str, str]:
 
 
 def with_settings(policy: Policy, settings: dict[str, str]) -> Policy:
-    """Change fields of a profile or group by name. Raises typer.BadParameter, naming the key."""
+    """Change fields of a profile, group or trust anchor by name.
+
+    Raises typer.BadParameter, naming the key.
+    """
     hints = get_type_hints(type(policy))
     known = {each.name for each in fields(policy)} - _FIXED
     changed = {each.name: getattr(policy, each.name) for each in fields(policy)}
@@ -54,12 +71,14 @@ def with_settings(policy: Policy, settings: dict[str, str]) -> Policy:
     return type(policy)(**changed)
 
 
-def to_data(policy: CertificateProfile | DeviceGroup | EnrollmentProfile) -> dict[str, object]:
-    """Show a profile or group in the words that `with_settings` takes."""
+def to_data(
+    policy: CertificateProfile | DeviceGroup | EnrollmentProfile | TrustAnchor,
+) -> dict[str, object]:
+    """Show a profile, group or trust anchor in the words that `with_settings` takes."""
     return {
         each.name: _write(getattr(policy, each.name))
         for each in fields(policy)
-        if each.name not in {"tenant_id", "group_id"}
+        if each.name not in _UNSHOWN
     }
 
 
