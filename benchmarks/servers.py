@@ -12,11 +12,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import trustme
+
 from benchmarks.driving import BenchmarkFailed
 from benchmarks.measure import cpu_of
 from server.home import Home
 
 SECONDS_TO_START = 60.0
+_NGINX = """
+daemon off; worker_processes 1; pid {folder}/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.pem;
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets off; ssl_session_cache off;
+    ssl_verify_client optional_no_ca;
+    location /page {{ return 200 "a page"; }}
+  }}
+}}
+"""
 
 
 class CounterpartMissing(Exception):  # noqa: N818 - says what is the matter
@@ -77,6 +95,23 @@ def cfssl(folder: Path) -> Iterator[Served]:
     with _started(command, folder / "cfssl.log", folder) as process:
         _wait(process, lambda: _answers(port), folder / "cfssl.log")
         yield Served(process=process, addresses={"http": f"127.0.0.1:{port}"})
+
+
+@contextmanager
+def nginx(folder: Path) -> Iterator[Served]:
+    """Serve a static page over TLS that asks for a certificate. Raises CounterpartMissing."""
+    program = _program("nginx", "nginx-light")
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    issuing = authority.create_child_ca(key_type=trustme.KeyType.ECDSA)
+    leaf = issuing.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
+    leaf.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    port = free_port()
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port))
+    command = [program, "-p", str(folder), "-c", "nginx.conf", "-e", str(folder / "error.log")]
+    with _started(command, folder / "nginx.log", folder) as process:
+        _wait(process, lambda: _answers(port), folder / "error.log")
+        yield Served(process=process, addresses={"https": f"127.0.0.1:{port}"})
 
 
 def free_port() -> int:
