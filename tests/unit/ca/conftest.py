@@ -1,0 +1,3 @@
+from tests.support.coroutines import pytest_pyfunc_call, runner
+
+__all__ = ["pytest_pyfunc_call", "runner"]
