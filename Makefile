@@ -13,8 +13,9 @@ LOCKS := requirements/runtime.lock requirements/build.lock
 DEV_LOCKS := $(LOCKS) requirements/dev.lock
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock" $(UPGRADE)
-DEBIAN_PACKAGES := curl openssl strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins
-CLIENTS := curl:curl openssl:openssl pki:strongswan-pki
+DEBIAN_PACKAGES := curl openssl strongswan-pki libstrongswan-standard-plugins \
+	libstrongswan-extra-plugins postgresql
+CLIENTS := curl:curl openssl:openssl pki:strongswan-pki initdb:postgresql
 
 # Arguments for the command behind a target: make test ARGS='-k renewal -x'
 ARGS ?=
@@ -141,9 +142,11 @@ echo "make: $$found cannot make environments; as root: apt-get install $$package
 exit 1
 endef
 
-# Tests skip, by name, what a missing client would have shown: here it is only said beforehand.
+# Tests skip, by name, what a missing program would have shown: here it is only said beforehand.
+# Debian keeps PostgreSQL's own programs off the path.
 clients:
-	@missing() { for each in $(CLIENTS); do \
+	@missing() { PATH="$$PATH:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; \
+		for each in $(CLIENTS); do \
 		command -v "$${each%%:*}" >/dev/null || echo "$$each"; done; }; \
 	if [ -n "$$(missing)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "clients: installing $(DEBIAN_PACKAGES)"; \

@@ -272,4 +272,4 @@ def _with_code(device: Device, policy: PolicySnapshot, made: MadeCode | None) ->
 def _show_code(data: Data, output: Format) -> None:
     _show_device(data, output)
     if data["code"] is not None:
-        say("The code is shown this once; it is kept as a digest only.")
+        say("The code is shown this once. If it is lost, make another with 'enroll device code'.")
