@@ -36,30 +36,33 @@ class DERLimits:
 DEFAULT_LIMITS = DERLimits()
 
 
-def check_der(der: bytes, limits: DERLimits = DEFAULT_LIMITS) -> None:
-    """Demand exactly one DER element within the limits, without recursion.
+def check_der(
+    der: bytes, limits: DERLimits = DEFAULT_LIMITS, *, depth: int = 0, nodes: int = 0
+) -> int:
+    """Demand exactly one DER element within the limits, without recursion; count its elements.
 
     Lengths are definite and minimal, no element reaches beyond the one that holds it, and nothing
-    follows the first. What lies inside OCTET STRING and BIT STRING is not looked into.
+    follows the first. What lies inside OCTET STRING and BIT STRING is not looked into. `depth` and
+    `nodes` say how deep it lies in a message, and how much of that has been counted.
 
     Raises Malformed.
     """
     if len(der) > limits.octets:
         _refuse(f"more than {limits.octets} octets", 0)
     try:
-        _scan(der, limits)
+        return _scan(der, limits, limits.depth - depth, limits.nodes - nodes)
     except IndexError:
         raise Malformed("DER: the message ends inside an element", finding="not_der") from None
 
 
-def _scan(der: bytes, limits: DERLimits) -> None:  # noqa: C901 - one loop: calls would cost more than the work
-    nodes = limits.nodes
+def _scan(der: bytes, limits: DERLimits, depth: int, nodes: int) -> int:  # noqa: C901 - one loop: calls would cost more than the work
+    left = nodes
     at = 0
     end = len(der)
     enclosing: list[int] = []
     while True:
-        nodes -= 1
-        if nodes < 0:
+        left -= 1
+        if left < 0:
             _refuse(f"more than {limits.nodes} elements", at)
         tag = der[at]
         length_at = at + 1 if tag & _HIGH_TAG != _HIGH_TAG else _after_high_tag(der, at)
@@ -75,7 +78,7 @@ def _scan(der: bytes, limits: DERLimits) -> None:  # noqa: C901 - one loop: call
                 _refuse("a primitive type in constructed form", at)
             if length:
                 enclosing.append(end)
-                if len(enclosing) > limits.depth:
+                if len(enclosing) > depth:
                     _refuse(f"nested more than {limits.depth} deep", at)
                 at, end = content, after
                 continue
@@ -84,7 +87,7 @@ def _scan(der: bytes, limits: DERLimits) -> None:  # noqa: C901 - one loop: call
         at = after
         while at == end:
             if not enclosing:
-                return
+                return nodes - left
             end = enclosing.pop()
         if not enclosing:
             _refuse("something follows the message", at)

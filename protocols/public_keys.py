@@ -12,8 +12,9 @@ RSA_MODULUS_BITS = range(2048, 4096 + 1)
 _RSA_PUBLIC_EXPONENT = 65537
 _RSA_KEY_OCTETS = 600
 _UNCOMPRESSED = 0x04
-_P_256_POINT = bytes.fromhex("3059 3013 06072a8648ce3d0201 06082a8648ce3d030107 034200 04")
-_P_256_OCTETS = 91
+P_256_POINT = bytes.fromhex("3059 3013 06072a8648ce3d0201 06082a8648ce3d030107 034200 04")
+"""What the SubjectPublicKeyInfo of every key on P-256 begins with, its point uncompressed."""
+P_256_SPKI_OCTETS = 91
 
 
 class KeyKind(Enum):
@@ -48,8 +49,6 @@ def check_key(spki: der.Element) -> KeyKind:
 
     Raises UNSUPPORTED_ALGORITHM or BAD_CERTIFICATE_TEMPLATE, field publicKey; Malformed.
     """
-    if spki.whole.startswith(_P_256_POINT) and len(spki.whole) == _P_256_OCTETS:
-        return KeyKind.EC  # What nearly everybody sends: judged in one comparison.
     parts = der.split(spki.content)
     if [part.tag for part in parts] != [der.SEQUENCE, der.BIT_STRING]:
         raise Malformed("the public key is no SubjectPublicKeyInfo")

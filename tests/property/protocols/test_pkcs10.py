@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -9,8 +10,9 @@ from enroll.failures import EnrollmentError
 from enroll.profiles import KeyUsageBit
 from enroll.request import CertificateRequest
 from protocols import der
-from protocols.limits import check_der
+from protocols.limits import DEFAULT_LIMITS, DERLimits, check_der
 from protocols.pkcs10 import decode
+from protocols.pkcs10_form import Parts, _of_any_kind, take_apart
 from tests.soak.mutations import der_mutants
 from tests.support.csr import a_csr, a_key, a_name, some_key_usage, tlv
 
@@ -43,6 +45,59 @@ def outcome(octets: bytes) -> CertificateRequest | EnrollmentError:
         return decode(octets)
     except EnrollmentError as error:
         return error
+
+
+def taken_apart(
+    by: Callable[[bytes, DERLimits], Parts], octets: bytes, limits: DERLimits = DEFAULT_LIMITS
+) -> object:
+    """Give the parts, or why there are none."""
+    try:
+        return by(octets, limits)
+    except EnrollmentError as error:
+        return error.reason, error.finding
+
+
+@settings(max_examples=500)
+@given(
+    common_name=printable,
+    names=general_names,
+    damages=st.lists(
+        st.tuples(st.integers(0, 2_000), st.integers(0, 1), st.binary(max_size=2)), max_size=2
+    ),
+)
+def test_the_short_way_to_the_parts_of_a_request_gives_what_the_long_way_gives(
+    common_name: str, names: list[x509.GeneralName], damages: list[tuple[int, int, bytes]]
+) -> None:
+    octets = bytearray(a_csr(subject=a_name(common_name), names=names))
+    for place, lost, put in damages:
+        at = place % len(octets)
+        octets[at : at + lost] = put
+
+    request = bytes(octets)
+
+    assert taken_apart(take_apart, request) == taken_apart(_of_any_kind, request)
+
+
+@given(st.integers(min_value=0, max_value=2**64 - 1))
+def test_no_damage_opens_another_way_to_the_parts_of_a_request(seed: int) -> None:
+    for mutant in der_mutants(seed, 5):
+        assert taken_apart(take_apart, mutant) == taken_apart(_of_any_kind, mutant)
+
+
+@given(
+    depth=st.integers(min_value=1, max_value=12),
+    nodes=st.integers(min_value=1, max_value=60),
+    octets=st.integers(min_value=100, max_value=600),
+    oid_octets=st.integers(min_value=1, max_value=12),
+    names=general_names,
+)
+def test_the_short_way_to_the_parts_of_a_request_has_the_same_limits(
+    depth: int, nodes: int, octets: int, oid_octets: int, names: list[x509.GeneralName]
+) -> None:
+    limits = DERLimits(octets=octets, depth=depth, nodes=nodes, oid_octets=oid_octets)
+    request = a_csr(names=names)
+
+    assert taken_apart(take_apart, request, limits) == taken_apart(_of_any_kind, request, limits)
 
 
 @given(st.binary(max_size=2_000))
