@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -35,7 +37,7 @@ class PostgreSQLDatabase:
         self._writer: Connection | None = None
 
     async def read(self) -> View:
-        async with self._answering():
+        async with answering(self.seconds):
             await self._places.acquire()
         try:
             connection = await self._begun(self._idle.pop() if self._idle else None, _BEGIN_READING)
@@ -56,7 +58,7 @@ class PostgreSQLDatabase:
     async def give_back(self, connection: Connection) -> None:
         """End a view; its connection serves the next, unless it is broken."""
         try:
-            async with self._answering():
+            async with answering(self.seconds, connection):
                 await connection.execute("ROLLBACK")
         except RegistryUnavailable:
             await connection.close()
@@ -71,29 +73,24 @@ class PostgreSQLDatabase:
             writer, self._writer = self._writer, None
             await writer.close()
 
-    @asynccontextmanager
-    async def _answering(self) -> AsyncIterator[None]:
-        async with answering(self.seconds):
-            yield
-
     async def _begun(self, connection: Connection | None, begin: str) -> Connection:
         """Begin on a connection; one kept from before may have died meanwhile, so once anew."""
         if connection is not None:
             try:
-                async with self._answering():
+                async with answering(self.seconds, connection):
                     await connection.execute(begin)
             except RegistryUnavailable:
                 await connection.close()
             else:
                 return connection
         connection = await self._open()
-        async with self._answering():
+        async with answering(self.seconds, connection):
             await connection.execute(begin)
         return connection
 
     async def _open(self) -> Connection:
         milliseconds = int(self.seconds * 1000)
-        async with self._answering():
+        async with answering(self.seconds):
             connection = await psycopg.AsyncConnection.connect(
                 self._address,
                 autocommit=True,
@@ -102,7 +99,7 @@ class PostgreSQLDatabase:
                 application_name="enrollment-server",
             )
         try:
-            async with self._answering():
+            async with answering(self.seconds, connection):
                 check_revision(await _revision(connection))
         except BaseException:
             await connection.close()
@@ -120,7 +117,7 @@ class _View:
         self._connection = connection
 
     async def rows(self, query: Query, values: Values) -> Rows:
-        async with answering(self._database.seconds):
+        async with answering(self._database.seconds, self._connection):
             return await _rows(self._connection, query, values)
 
     async def close(self) -> None:
@@ -135,7 +132,7 @@ class _Transaction:
         self._connection = connection
 
     async def rows(self, query: Query, values: Values) -> Rows:
-        async with answering(self._database.seconds):
+        async with answering(self._database.seconds, self._connection):
             return await _rows(self._connection, query, values)
 
     async def change(self, change: Change, values: Values) -> int:
@@ -144,7 +141,7 @@ class _Transaction:
 
     async def change_many(self, changes: Sequence[tuple[Change, Sequence[Values]]]) -> list[int]:
         statements = [_arrayed(change, many) for change, many in changes]
-        async with answering(self._database.seconds):
+        async with answering(self._database.seconds, self._connection):
             async with self._connection.pipeline():
                 cursors = [await self._connection.execute(*each) for each in statements]
             return [cursor.rowcount for cursor in cursors]
@@ -172,23 +169,27 @@ class _Transaction:
             await self._database.forget_writer()
 
     async def _run(self, text: str, arguments: Sequence[Any] = ()) -> int:
-        async with answering(self._database.seconds):
+        async with answering(self._database.seconds, self._connection):
             cursor = await self._connection.execute(text.encode(), arguments)
             return cursor.rowcount
 
 
 @asynccontextmanager
-async def answering(seconds: float) -> AsyncIterator[None]:
+async def answering(seconds: float, connection: Connection | None = None) -> AsyncIterator[None]:
     """Turn what PostgreSQL says, or that it says nothing, into what the registry says of it.
+
+    A connection that stays silent is cut: to cancel politely would be to wait for it again.
 
     Raises RegistryUnavailable, TryAgain, RowRefused.
     """
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(seconds, _cut, connection) if connection is not None else None
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(None if timer is not None else seconds):
             yield
     except (psycopg.errors.UniqueViolation, psycopg.errors.CardinalityViolation) as error:
         raise RowRefused(error.diag.table_name or "", _words(error)) from error
-    except (psycopg.IntegrityError, psycopg.DataError) as error:
+    except psycopg.IntegrityError as error:
         raise RowRefused("", _words(error)) from error
     except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
         raise TryAgain(_words(error)) from error
@@ -196,6 +197,18 @@ async def answering(seconds: float) -> AsyncIterator[None]:
         raise RegistryUnavailable(f"the database cannot serve: {_words(error)}") from error
     except TimeoutError as error:
         raise RegistryUnavailable(f"the database did not answer in {seconds:g} s") from error
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _cut(connection: Connection) -> None:
+    """Shut the socket down under a connection: whoever waits on it learns at once."""
+    with (
+        contextlib.suppress(psycopg.Error, OSError),
+        socket.socket(fileno=os.dup(connection.fileno())) as same,
+    ):
+        same.shutdown(socket.SHUT_RDWR)
 
 
 def _words(error: psycopg.Error) -> str:

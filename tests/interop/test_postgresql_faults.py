@@ -1,0 +1,103 @@
+"""PostgreSQL gone, restarted or silent: 503, nothing half done, served again by itself."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.device import Answer, Device
+from tests.support.installation import Installation, Running
+from tests.support.postgresql import Cluster, cluster
+
+SECONDS = 1.0
+RECOVERED = 5.0
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Cluster]:
+    with cluster("fsync=off") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory, database: Cluster) -> Installation:
+    home = tmp_path_factory.mktemp("faults") / "home"
+    return Installation.initialize(home, "--database", database.create())
+
+
+@pytest.fixture(scope="module")
+def server(installation: Installation) -> Iterator[Running]:
+    patience = {"ENROLL_DATABASE__BUSY_TIMEOUT_SECONDS": str(SECONDS)}
+    with installation.serve(env=patience) as running:
+        yield running
+
+
+def begin(device: Device, name: str) -> tuple[Path, str]:
+    """Register a device; give its request and what it shows."""
+    code = device.installation.json("device", "add", name)["code"]
+    return device.request("boot", name), f"{name}:{code}"
+
+
+def ask_until_served(device: Device, body: Path, user: str) -> Answer:
+    ends_at = time.monotonic() + RECOVERED
+    while True:
+        answer = device.post("simpleenroll", body, user=user)
+        if answer.status != 503:
+            return answer
+        assert time.monotonic() < ends_at, "it was not served again in time"
+
+
+def unavailable(answer: Answer) -> bool:
+    return answer.status == 503 and "retry-after: " in answer.headers.lower()
+
+
+def test_a_database_that_is_gone_is_503_until_it_is_back(device: Device, database: Cluster) -> None:
+    body, user = begin(device, "gone")
+
+    database.stop()
+    try:
+        refused = [device.post("simpleenroll", body, user=user) for _ in range(3)]
+    finally:
+        database.start()
+    served = ask_until_served(device, body, user)
+
+    assert all(unavailable(each) for each in refused)
+    assert served.status == 200
+    assert len(device.installation.json("certificate", "list", "--device", "gone")) == 1
+
+
+def test_a_restart_between_two_requests_is_not_even_noticed(
+    device: Device, database: Cluster
+) -> None:
+    body, user = begin(device, "restarted")
+    assert device.post("simpleenroll", device.request("other", "x"), user="nobody:x").status == 401
+
+    database.stop(kill=True)
+    database.start()
+
+    assert ask_until_served(device, body, user).status == 200
+
+
+def test_a_database_that_says_nothing_is_503_in_time(device: Device, database: Cluster) -> None:
+    body, user = begin(device, "silent")
+    server = psutil.Process(database.process.pid)
+    stopped = [server, *server.children()]
+
+    for each in stopped:
+        each.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        refused = device.post("simpleenroll", body, user=user)
+        waited = time.monotonic() - began
+    finally:
+        for each in stopped:
+            each.send_signal(signal.SIGCONT)
+    served = ask_until_served(device, body, user)
+
+    assert unavailable(refused)
+    assert waited < 10 * SECONDS
+    assert served.status == 200
+    assert len(device.installation.json("certificate", "list", "--device", "silent")) == 1
