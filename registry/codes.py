@@ -44,7 +44,8 @@ class SQLCodes:
 
     def revoke(self, code: OneTimeCode, at: datetime) -> None:
         values = {"this_code": code.code_id, "revoked_at": to_text(at)}
-        self._session.stage(Row(_REVOKE, values))
+        # As a step of its own: among the rows of other units it could come after a use of the code.
+        self._session.stage(Row(_REVOKE, values).apply)
 
 
 class SQLTransactions:

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -150,6 +151,43 @@ async def test_of_units_racing_for_one_code_one_gets_it(registry: Registry, coun
     assert outcomes.count(None) == 1
     assert [type(each) for each in outcomes if each is not None] == [ConcurrentChange] * (count - 1)
     assert (await read(registry, code)).uses == 1
+
+
+async def test_a_code_revoked_in_a_unit_is_not_used_in_it_whoever_uses_another_at_once(
+    registry: Registry,
+) -> None:
+    one, other = a_code(1), a_code(2)
+    await add(registry, one, other)
+
+    def revoke_and_use(uow: UnitOfWork) -> None:
+        uow.codes.revoke(one, START)
+        uow.codes.consume(one, START)
+
+    outcomes = await asyncio.gather(
+        consume(registry, other), store(registry, revoke_and_use), return_exceptions=True
+    )
+
+    assert [type(each) for each in outcomes] == [type(None), ConcurrentChange]
+    assert (await read(registry, one)).uses == 0
+
+
+async def test_of_units_that_each_revoke_what_the_other_uses_one_is_refused(
+    registry: Registry,
+) -> None:
+    one, other = a_code(1), a_code(2)
+    await add(registry, one, other)
+
+    def use_and_revoke(mine: OneTimeCode, its: OneTimeCode, uow: UnitOfWork) -> None:
+        uow.codes.consume(mine, START)
+        uow.codes.revoke(its, START)
+
+    outcomes = await asyncio.gather(
+        store(registry, partial(use_and_revoke, one, other)),
+        store(registry, partial(use_and_revoke, other, one)),
+        return_exceptions=True,
+    )
+
+    assert [type(each) for each in outcomes if each is not None] == [ConcurrentChange]
 
 
 async def test_units_racing_for_different_codes_all_get_theirs(registry: Registry) -> None:
