@@ -150,6 +150,15 @@ class LifeOfDevices(RuleBasedStateMachine):
         self._send(self.asks[pick % len(self.asks)])
 
     @rule(name=names)
+    def lose_what_is_being_replaced(self, name: str) -> None:
+        self.come_a_long_way(name)
+        if len(self.hands) > 1:
+            self._send(renewal(self.hands[-1]))
+            self.revoke(len(self.hands) - 2, RevocationReason.SUPERSEDED)
+            self.time_passes(WAITS[1])
+            self.settle()
+
+    @rule(name=names)
     def disable_one_that_has_certificates(self, name: str) -> None:
         self.come_a_long_way(name)
         self.disable(name)
