@@ -53,6 +53,7 @@ class HTTPConnection(BaseProtocol):
         "_last_octets",
         "_left",
         "_limits",
+        "_lost_track",
         "_payload",
         "_peer",
         "_read_ahead",
@@ -84,6 +85,7 @@ class HTTPConnection(BaseProtocol):
         self._read_ahead = b""
         self._last_octets: bytes | None = None
         self._end_of_input = False
+        self._lost_track = False
         self._timer: asyncio.TimerHandle | None = None
         self._expires = inf
         self._left: float = inf
@@ -114,7 +116,7 @@ class HTTPConnection(BaseProtocol):
         self._parser = None  # It knows us: without this, only the collector frees the two.
 
     def data_received(self, data: bytes) -> None:
-        if self._waiting is Waiting.CLIENT_TO_HANG_UP:
+        if self._lost_track or self._waiting is Waiting.CLIENT_TO_HANG_UP:
             return
         if self._answering is None or not self._payload.is_eof():
             self._parse(data)
@@ -197,9 +199,8 @@ class HTTPConnection(BaseProtocol):
 
     def _cannot_parse(self, error: Exception) -> None:
         if self._answering is not None:
-            # The exchange that waits for this body gives the answer.
-            self._read_ahead = b""
-            self._end_of_input = True
+            # The exchange that waits for this body gives the answer; no more can be understood.
+            self._lost_track = True
             self._payload.set_exception(RequestPayloadError("the body cannot be read"))
         elif isinstance(error, LineTooLong):
             self._refuse(431, "A line of this head is too long.", "line too long")
@@ -229,7 +230,7 @@ class HTTPConnection(BaseProtocol):
             return
         if self.transport is None:
             return
-        if answer.close or self._end_of_input or not payload.is_eof():
+        if answer.close or not payload.is_eof():
             self._end(politely=not payload.is_eof())
         else:
             self._go_on()
@@ -267,6 +268,8 @@ class HTTPConnection(BaseProtocol):
         if self._buffer_paused:
             self._resume_reading_for_buffer()
         self._parse(data)
+        if self._end_of_input and self._answering is None:
+            self._end()
 
     # Ends and deadlines.
 

@@ -3,7 +3,8 @@
 import asyncio
 
 from aiohttp import hdrs
-from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
@@ -17,6 +18,8 @@ aiohttp's parsers refuse Host, Content-Type, Content-Length and Transfer-Encodin
 """
 
 BODILESS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS, hdrs.METH_TRACE})
+VERSIONS = frozenset({HttpVersion10, HttpVersion11})
+LENGTH_DIGITS = 18
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -35,6 +38,9 @@ def read_target(message: RawRequestMessage) -> tuple[str, str]:
     Raises Unreadable.
     """
     headers = message.headers
+    if message.version not in VERSIONS:
+        raise Unreadable(400, "This version of HTTP is not spoken here.")
+    _check_framing(message)
     for name in ONCE:
         if name in headers and len(headers.getall(name)) > 1:
             raise Unreadable(400, "A header that may come once came twice.")
@@ -71,8 +77,18 @@ async def read_body(
             return await _read_bounded(payload, octets)
     except TimeoutError:
         return TransportFault.BODY_TIMEOUT, b""
-    except (RequestPayloadError, ConnectionError):
+    except (RequestPayloadError, HttpProcessingError, ConnectionError):
         raise Unreadable(400, "The body of this request cannot be read.") from None
+
+
+def _check_framing(message: RawRequestMessage) -> None:
+    """Demand a body whose end all readers see in the same place (RFC 9112 §6.1, §6.3)."""
+    headers = message.headers
+    coding = headers.get(hdrs.TRANSFER_ENCODING)
+    if coding is not None and (coding.lower() != "chunked" or message.version == HttpVersion10):
+        raise Unreadable(400, "This transfer coding is not understood here.")
+    if len(headers.get(hdrs.CONTENT_LENGTH, "")) > LENGTH_DIGITS:
+        raise Unreadable(400, "This length is not a length.")
 
 
 def _refuse_unread(message: RawRequestMessage, octets: int) -> TransportFault | None:
@@ -93,6 +109,10 @@ async def _read_bounded(payload: StreamReader, octets: int) -> tuple[TransportFa
     while True:
         part = await payload.readany()
         if not part:
+            # What went wrong in the step that brought the end is told only to who asks.
+            error = payload.exception()
+            if error is not None:
+                raise error
             return None, bytes(parts)
         parts += part
         if len(parts) > octets:

@@ -1,12 +1,14 @@
 """What connections may cost, how many there may be, and where a listener's come in and out."""
 
 import asyncio
-import contextlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
 from server.backoff import source_of
+
+CUT_SECONDS = 1.0
+"""How long a connection that was cut off may take to be gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +105,15 @@ class Door:
         """Let running exchanges finish within the time, then cut off what is left."""
         for guest in tuple(self._guests):
             guest.drain()
-        with contextlib.suppress(TimeoutError):
+        if not await self._is_empty(seconds):
+            for guest in tuple(self._guests):
+                guest.abort()
+            await self._is_empty(CUT_SECONDS)
+
+    async def _is_empty(self, seconds: float) -> bool:
+        try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
-        for guest in tuple(self._guests):
-            guest.abort()
+        except TimeoutError:
+            return False
+        return True
