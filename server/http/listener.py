@@ -41,28 +41,24 @@ class Listener:
         self._server: asyncio.Server | None = None
         self.address = ""
 
-    async def start_tcp(self, host: str, port: int) -> None:
-        """Bind and accept; port 0 takes a free one. `address` tells which."""
+    async def start_tcp(self, host: str, port: int, *, shared: bool = False) -> None:
+        """Bind and accept; port 0 takes a free one. `address` tells which.
+
+        A `shared` port is bound by several processes, and the kernel shares out what comes in.
+        """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            self._protocol, host, port, backlog=BACKLOG, reuse_address=True
+            self._protocol, host, port, backlog=BACKLOG, reuse_address=True, reuse_port=shared
         )
         name = self._server.sockets[0].getsockname()
         host = f"[{name[0]}]" if ":" in name[0] else name[0]
         self.address = f"{host}:{name[1]}"
 
-    async def start_unix(self, path: Path) -> None:
-        """Bind a socket that only its owner may use, in place of one that nobody listens on."""
-        _remove_stale(path)
-        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
-        try:
-            bound.bind(str(path))
-        finally:
-            os.umask(before)
+    async def start_unix(self, bound: socket.socket) -> None:
+        """Accept on a unix socket."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self._protocol, sock=bound, backlog=BACKLOG)
-        self.address = str(path)
+        self.address = str(bound.getsockname())
 
     def stop_accepting(self) -> None:
         self._front.draining = True
@@ -87,6 +83,21 @@ class Listener:
 
     def _inner(self) -> HTTPConnection:
         return HTTPConnection(self._front, self._limits)
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """Bind a socket that only its owner may use, in place of one that nobody listens on."""
+    _remove_stale(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    except OSError:
+        bound.close()
+        raise
+    finally:
+        os.umask(before)
+    return bound
 
 
 def _remove_stale(path: Path) -> None:

@@ -10,9 +10,8 @@ from OpenSSL import SSL, crypto
 from server.http.limits import Door
 from server.http.peer import peer_name
 from server.http.plaintext import PlaintextTransport
+from server.http.tls_records import RecordFollower
 
-HEADER = 5
-"""Octets of a record's header; the last two are the length of what follows (RFC 8446 §5.1)."""
 RECORD = 16 * 1024
 CHUNK = 64 * 1024
 EXPANSION = 512
@@ -50,16 +49,15 @@ class TLSServerProtocol(asyncio.BufferedProtocol):
         "_closing",
         "_deadline",
         "_door",
-        "_following",
         "_handshake_seconds",
         "_inner",
         "_inner_paused",
         "_loop",
         "_make_context",
         "_make_inner",
-        "_missing",
         "_observer",
         "_reading",
+        "_records",
         "_said_goodbye",
         "_shaking",
         "_transport",
@@ -93,9 +91,8 @@ class TLSServerProtocol(asyncio.BufferedProtocol):
         self._inner_paused = False
         self._write_blocked = False
         self._reading = True
-        # Records are followed, so that one that came whole is read without asking for more.
-        self._following = True
-        self._missing = 0
+        # One that came whole is read without asking for more.
+        self._records = RecordFollower()
         self._behind = False
 
     # What the plain transport tells.
@@ -120,7 +117,7 @@ class TLSServerProtocol(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if self._closing:
             return
-        is_one_record = self._follow(nbytes)
+        is_one_record = self._records.is_one(self._buffer, nbytes)
         self.connection.bio_write(self._buffer[:nbytes])
         if self._inner is None:
             self._shake_hands()
@@ -276,19 +273,6 @@ class TLSServerProtocol(asyncio.BufferedProtocol):
             self._observer.handshake_failed(peer_name(self._transport), reason)
 
     # Records in, records out.
-
-    def _follow(self, nbytes: int) -> bool:
-        """Follow the records by their lengths; tell whether exactly one came, whole."""
-        if not self._following:
-            return False
-        at, records, whole = self._missing, 0, self._missing == 0
-        while at + HEADER <= nbytes:
-            at += HEADER + (self._buffer[at + 3] << 8) + self._buffer[at + 4]
-            records += 1
-        self._missing = at - nbytes
-        # A header that came in two parts: from here on OpenSSL alone knows where records begin.
-        self._following = self._missing >= 0
-        return whole and records == 1 and self._missing == 0
 
     def _read_record(self, nbytes: int) -> None:
         """Hand on the plaintext of the one record that came."""
