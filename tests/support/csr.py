@@ -1,7 +1,7 @@
 """Certification requests for tests: good ones, odd ones, and hostile ones made octet by octet."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -43,7 +43,7 @@ _KINDS: dict[str, Callable[[], Key]] = {
 }
 
 
-@lru_cache
+@cache
 def a_key(kind: str = "p-256", number: int = 0) -> Key:
     """Give a private key: the same one each time it is asked for by kind and number."""
     del number
