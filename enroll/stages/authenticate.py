@@ -200,11 +200,10 @@ async def _issued_here(
 def _shown(step: Addressed) -> tuple[HTTPBasic | None, TLSClientCertificate | None]:
     basic = certificate = None
     for credential in step.request.credentials:
-        match credential:
-            case HTTPBasic():
-                basic = credential
-            case TLSClientCertificate():
-                certificate = credential
+        if isinstance(credential, HTTPBasic):
+            basic = credential
+        else:
+            certificate = credential
     return basic, certificate
 
 
