@@ -48,7 +48,7 @@ class ProtocolEndpoint:
             return await self._serve(wire)
         except Exception:  # noqa: BLE001 - whatever it was, the caller gets an answer
             _log.exception("internal error", correlation_id=wire.correlation_id)
-            return self._handler.refuse(wire, _internal(wire))
+            return self._handler.refuse(wire, await self._failed(wire))
 
     async def _serve(self, wire: WireRequest) -> WireResponse:
         wait = self._backoff.wait(wire.peer_address)
@@ -83,6 +83,18 @@ class ProtocolEndpoint:
             if rejected.reason is FailureReason.CA_UNAVAILABLE:
                 return self._handler.refuse(wire, rejected)
         return violation.response
+
+    async def _failed(self, wire: WireRequest) -> Rejected:
+        """Leave a record of a fault of ours, if what it was meant to do leaves one."""
+        internal = _internal(wire)
+        error = EnrollmentError(internal.reason, internal.detail, finding=internal.finding)
+        try:
+            origin = self._handler.origin(wire)
+            if self._is_operation(origin.operation):
+                return await self._pipeline.refuse(origin, error)
+        except Exception:  # noqa: BLE001 - the fault itself has been logged, and is answered
+            _log.exception("no attempt recorded", correlation_id=wire.correlation_id)
+        return internal
 
     def _note(self, wire: WireRequest, result: EnrollmentResult, operation: str) -> None:
         self._metrics.enrollment(self._name.value, result)

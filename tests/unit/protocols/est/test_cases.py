@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-import time
-from base64 import b64decode, b64encode
+from base64 import b64decode
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
@@ -11,16 +10,11 @@ from multidict import CIMultiDict
 
 from enroll.credentials import CredentialKind
 from enroll.failures import FailureReason
-from enroll.profiles import ProtocolName
 from enroll.request import Operation
-from protocols.est.handler import ESTHandler
-from protocols.wire import WireRequest, WireResponse
-from server.backoff import Backoff
-from server.exchange import ProtocolEndpoint
-from server.labels import Labels, PolicyMirror
-from server.observability.metrics import Metrics
+from protocols.wire import WireResponse
 from tests.support.cases import CASES, Case, check_outcome
-from tests.support.enrollment import PEER, Ask, Site, open_site
+from tests.support.enrollment import Ask, Site, open_site
+from tests.support.est import post
 from tests.support.matrix import MATRIX
 
 # The EST column of the table of failures, written once more.
@@ -47,7 +41,7 @@ async def _run(case: Case) -> None:
     ask = await case.arrange(site)
     before = len(await site.certificates())
 
-    answer = await _post(site, ask)
+    answer = await post(site, ask)
 
     await check_outcome(site, case, before)
     if case.reason is None:
@@ -95,36 +89,3 @@ async def _takes_codes(site: Site, ask: Ask) -> bool:
     initial = ask.operation is Operation.INITIAL
     taken = profile.initial_credentials if initial else profile.renewal_credentials
     return CredentialKind.ONE_TIME_CODE in taken
-
-
-async def _post(site: Site, ask: Ask) -> WireResponse:
-    operation = "simpleenroll" if ask.operation is Operation.INITIAL else "simplereenroll"
-    headers = {"Content-Type": "application/pkcs10"}
-    if ask.code is not None:
-        pair = b64encode(f"{ask.reference}:{ask.code}".encode()).decode()
-        headers["Authorization"] = f"Basic {pair}"
-    wire = WireRequest(
-        method="POST",
-        path=f"{ask.profile}/{operation}" if ask.profile else operation,
-        query="",
-        headers=CIMultiDict(headers),
-        body=b64encode(ask.csr),
-        peer_chain=(ask.held.der,) if ask.held is not None else (),
-        peer_address=PEER,
-        correlation_id="c0ffee",
-        received_at=site.clock.now(),
-    )
-    return await (await _endpoint(site))(wire)
-
-
-async def _endpoint(site: Site) -> ProtocolEndpoint:
-    mirror = PolicyMirror(site.registry)
-    await mirror.refresh()
-    return ProtocolEndpoint(
-        name=ProtocolName.EST,
-        handler=ESTHandler(Labels(mirror, ProtocolName.EST, tuple)),
-        pipeline=site.pipeline,
-        backoff=Backoff(burst=0, per_second=1, monotonic=time.monotonic),
-        metrics=Metrics(),
-        is_operation=bool,
-    )
