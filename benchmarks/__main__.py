@@ -5,47 +5,73 @@ import importlib
 import inspect
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from benchmarks.driving import BenchmarkFailed
-from benchmarks.measure import RESULTS, environment, read
+from benchmarks.measure import RESULTS, Ratio, environment, read
 from benchmarks.servers import CounterpartMissing
 
 QUICK = ("enroll_in_process", "enroll_durable", "enroll_tls", "tls_transport")
+LONG = ("est_codec", "many_devices")
+_PART = 4
+"""With `--quick`, this part of the requests is sent: enough to see that all works."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run them one after another; end with 1 if one failed or a goal was missed."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: {' '.join(QUICK)}")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"default: {' '.join(QUICK)}; by name only: {' '.join(LONG)}",
+    )
     parser.add_argument("--rounds", type=int, help="how often each is driven (default: its own)")
+    parser.add_argument("--quick", action="store_true", help=f"send a {_PART}th of the requests")
     given = parser.parse_args(argv)
-    done, good = [], True
+    done: list[Mapping[str, Any]] = []
+    table: list[Ratio] = []
+    whole = True
     for name in given.names or QUICK:
         try:
-            _run(name, given.rounds)
+            _run(name, given.rounds, quick=given.quick)
         except CounterpartMissing as missing:
             print(f"{name}: skipped: {missing}")
             continue
         except BenchmarkFailed as failure:
             print(f"{name}: failed: {failure}", file=sys.stderr)
-            good = False
+            whole = False
             continue
         document, ratios = read(name)
         done.append(document)
-        good = good and all(each.verdict != "MISSED" for each in ratios)
+        table += ratios
+    _sum_up(table)
     path = RESULTS / "bench.json"
     path.write_text(json.dumps({"environment": environment(), "benchmarks": done}, indent=2))
     print(f"kept in {path}")
-    return 0 if good else 1
+    return 0 if whole and all(each.verdict != "MISSED" for each in table) else 1
 
 
-def _run(name: str, rounds: int | None) -> None:
+def _run(name: str, rounds: int | None, *, quick: bool) -> None:
     benchmark = importlib.import_module(f"benchmarks.{name}").main
-    if rounds is not None and "rounds" in inspect.signature(benchmark).parameters:
-        benchmark(rounds=rounds)
-    else:
-        benchmark()
+    known = inspect.signature(benchmark).parameters
+    wanted = {}
+    if rounds is not None and "rounds" in known:
+        wanted["rounds"] = rounds
+    if quick and "requests" in known:
+        wanted["requests"] = known["requests"].default // _PART
+    print(f"{name}:", flush=True)
+    benchmark(**wanted)
+
+
+def _sum_up(table: Sequence[Ratio]) -> None:
+    """Print the goals once more, together: median, spread, goal and what became of it."""
+    judged = [each for each in table if each.goal is not None]
+    if judged:
+        print("\nGoals (median of the rounds, least - most):")
+    for each in judged:
+        print(each.line())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from benchmarks.measure import ratio, write
 from protocols import pkcs10
 from protocols.est.handler import ESTExchange, ESTHandler
 from protocols.limits import check_der
@@ -34,8 +35,11 @@ def main(rounds: int = 20) -> None:
                 task()
             best[name] = min(best[name], (perf_counter() - begin) / REPETITIONS)
     yard = best["yard: P-256 sign and verify"]
-    for name, seconds in best.items():
-        print(f"{name:44} {seconds * 1e6:8.1f} us {seconds / yard:6.2f} yards")
+    write(
+        "est_codec",
+        [ratio(f"{name}, in yards", [seconds / yard]) for name, seconds in best.items()],
+        microseconds={name: round(seconds * 1e6, 1) for name, seconds in best.items()},
+    )
 
 
 def _tasks() -> list[tuple[str, Callable[[], object]]]:

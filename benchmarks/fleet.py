@@ -154,6 +154,15 @@ def est_requests(first: int, last: int) -> Path:
     return _kept("est", first, last)
 
 
+def spread_est_requests(numbers: range) -> Path:
+    """Give a packed file of the requests of members far apart."""
+    path = cache() / f"est-{numbers.start}-{numbers.stop}-{numbers.step}.bin"
+    if not path.exists():
+        members = [Member(number=number) for number in numbers]
+        _write(path, pack([est_request(each, _csr(each)) for each in members]))
+    return path
+
+
 def cfssl_requests(first: int, last: int) -> Path:
     return _kept("cfssl", first, last)
 
