@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes
 
+from server.home import Home
 from tests.crash.victim import POINTS
 from tests.support.device import Device
 from tests.support.installation import Installation, when_ready
+from tests.support.lint import check_home
 from tests.support.postgresql import DATABASES, database_options
 
 
@@ -21,7 +23,9 @@ def installation(
 ) -> Iterator[Installation]:
     home = tmp_path_factory.mktemp(request.param) / "home"
     with database_options(request.param) as options:
-        yield Installation.initialize(home, *options)
+        made = Installation.initialize(home, *options)
+        yield made
+        check_home(Home(made.home))
 
 
 def killed_at(point: str, installation: Installation, folder: Path) -> str:

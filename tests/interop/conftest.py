@@ -1,12 +1,17 @@
-"""One installation on each database, served once, for all the tests of a module."""
+"""One installation on each database, served once, for all the tests of a module.
+
+All that it issued passes pkilint in the end (security S21).
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from server.home import Home
 from tests.support.device import Device
 from tests.support.installation import Installation, Running
+from tests.support.lint import check_home
 from tests.support.postgresql import DATABASES, database_options
 
 
@@ -15,7 +20,9 @@ def installation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     with database_options(request.param) as options:
-        yield Installation.initialize(tmp_path_factory.mktemp("site") / "home", *options)
+        made = Installation.initialize(tmp_path_factory.mktemp("site") / "home", *options)
+        yield made
+        check_home(Home(made.home))
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,17 @@
 """EST's transport as openssl and curl see it: versions, suites, and certificates of clients."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 from cryptography import x509
 
+from server.home import Home
 from tests.support.device import Device
 from tests.support.installation import Installation
+from tests.support.lint import check_home
 from tests.support.openssl import program
 
 pytestmark = pytest.mark.interop
@@ -16,9 +19,11 @@ ANY_STRENGTH = "ALL:COMPLEMENTOFALL@SECLEVEL=0"
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One installation on SQLite: where the registry is does not matter here."""
-    return Installation.initialize(tmp_path_factory.mktemp("site") / "home")
+    made = Installation.initialize(tmp_path_factory.mktemp("site") / "home")
+    yield made
+    check_home(Home(made.home))
 
 
 def s_client(device: Device, *words: str | Path, typed: str = "") -> tuple[int, str]:

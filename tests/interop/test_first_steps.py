@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from server.home import Home
 from tests.support.device import Device
 from tests.support.installation import ENROLL, Installation
+from tests.support.lint import check_home
 from tests.support.openssl import program
 
 pytestmark = pytest.mark.interop
@@ -24,9 +26,11 @@ FREE = ("--https", "127.0.0.1:0", "--http", "127.0.0.1:0", "--management", "127.
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One installation on SQLite: where the registry is does not matter here."""
-    return Installation.initialize(tmp_path_factory.mktemp("site") / "home")
+    made = Installation.initialize(tmp_path_factory.mktemp("site") / "home")
+    yield made
+    check_home(Home(made.home))
 
 
 def pasted(lines: str, folder: Path, env: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+from server.home import Home
 from tests.support.device import Device
 from tests.support.installation import ENROLL, Installation, Running
+from tests.support.lint import check_home
 from tests.support.openssl import program
 from tests.support.waiting import within
 
@@ -24,9 +27,11 @@ A_SECOND = 1.0
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One installation on SQLite: where the registry is does not matter here."""
-    return Installation.initialize(tmp_path_factory.mktemp("site") / "home")
+    made = Installation.initialize(tmp_path_factory.mktemp("site") / "home")
+    yield made
+    check_home(Home(made.home))
 
 
 def registered(device: Device, name: str) -> x509.Certificate:

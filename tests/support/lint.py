@@ -12,6 +12,7 @@ from pkilint import loader, pkix
 from pkilint.pkix import certificate, crl, extension, name
 from pkilint.validation import ValidationFindingSeverity, ValidatorContainer
 
+from registry.engine import open_engine
 from registry.tables import certificates, crls
 from server.config.load import load_config
 from server.home import Home
@@ -51,13 +52,13 @@ class LintError(AssertionError):
 
 def check_certificate(der: bytes) -> None:
     """Lint a certificate. Raises LintError."""
-    document = loader.RFC5280CertificateDocumentLoader().load_document(der, "certificate")
+    document = loader.RFC5280CertificateDocumentLoader().load_der_document(der, "certificate")
     _check(_findings(_certificate_linter(), document.root), der)
 
 
 def check_crl(der: bytes) -> None:
     """Lint a revocation list. Raises LintError."""
-    document = loader.RFC5280CertificateListDocumentLoader().load_document(der, "CRL")
+    document = loader.RFC5280CertificateListDocumentLoader().load_der_document(der, "CRL")
     _check(_findings(_crl_linter(), document.root), der)
 
 
@@ -71,7 +72,7 @@ def check_home(home: Home) -> int:
         for path in (home.root_certificate, home.issuing_certificate)
     ]
     url = home.database_url(load_config(home.configuration).database.url.get_secret_value())
-    engine = sa.create_engine(url)
+    engine = open_engine(url, busy_timeout=5)
     try:
         with engine.connect() as connection:
             issued = connection.scalars(sa.select(certificates.c.der)).all()
@@ -87,7 +88,7 @@ def check_home(home: Home) -> int:
 
 def findings(der: bytes) -> list[Finding]:
     """Give what is found in a certificate, the exceptions left out."""
-    document = loader.RFC5280CertificateDocumentLoader().load_document(der, "certificate")
+    document = loader.RFC5280CertificateDocumentLoader().load_der_document(der, "certificate")
     return list(_findings(_certificate_linter(), document.root))
 
 
