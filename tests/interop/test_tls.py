@@ -250,23 +250,20 @@ def test_est_T21_openssl_cannot_renegotiate(served: Listening, pki: TestPKI) -> 
     assert "HTTP/1.1" not in said
 
 
-def test_http_on_the_tls_port_is_no_request(served: Listening) -> None:
-    served.failed_handshakes.clear()
-
-    answer = served.exchange(GOOD)
+def test_http_on_the_tls_port_is_no_request(pki: TestPKI) -> None:
+    with listening(pki=pki) as running:
+        answer = running.exchange(GOOD)
 
     assert b"HTTP/1.1" not in answer
-    assert served.failed_handshakes == ["http request"]
+    assert running.failed_handshakes == ["http request"]
 
 
-def test_a_failed_handshake_is_told_once_with_its_reason(served: Listening) -> None:
-    served.failed_handshakes.clear()
-
-    with served.connect() as connection:
+def test_a_failed_handshake_is_told_once_with_its_reason(pki: TestPKI) -> None:
+    with listening(pki=pki) as running, running.connect() as connection:
         answer_to(connection, client_hello([FORBIDDEN["RSA_WITH_NULL_MD5"]]))
         assert connection.recv(1) == b""
 
-    assert served.failed_handshakes == ["no shared cipher"]
+    assert running.failed_handshakes == ["no shared cipher"]
 
 
 def test_no_compression_and_secure_renegotiation_are_announced(
