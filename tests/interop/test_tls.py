@@ -274,3 +274,29 @@ def test_no_compression_and_secure_renegotiation_are_announced(
     assert "Compression: NONE" in said
     assert "Secure Renegotiation IS supported" in said
     assert "Extended master secret: yes" in said
+
+
+def test_a_change_of_keys_is_followed(served: Listening, pki: TestPKI) -> None:
+    with subprocess.Popen(
+        [
+            *(program("openssl"), "s_client", "-tls1_3", "-connect", f"127.0.0.1:{served.port}"),
+            *("-servername", "localhost", "-CAfile", str(pki.folder / "root.pem")),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        assert client.stderr is not None
+        for _ in range(3):
+            # openssl takes a letter for a command if it comes by itself: so each is waited for.
+            client.stdin.write(b"K\n")
+            client.stdin.flush()
+            while client.stderr.readline() not in {b"KEYUPDATE\n", b""}:
+                pass
+        client.stdin.write(GOOD.replace(b"1.1", b"1.0"))
+        client.stdin.flush()
+        seen = client.stdout.read()
+
+    assert b"HTTP/1.1 200 OK" in seen

@@ -1,0 +1,5 @@
+"""Coroutines are tests here."""
+
+from tests.support.coroutines import pytest_pyfunc_call, runner
+
+__all__ = ["pytest_pyfunc_call", "runner"]
