@@ -1,13 +1,14 @@
 """Splice and builder give the same octets, whatever is ordered."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -205,6 +206,21 @@ def test_where_signatures_repeat_the_whole_certificate_is_the_same(
     certificate = splicer.certificate(order)
 
     assert certificate == sign(order, issuer)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), sort=_sorts())
+def test_the_octets_of_a_key_give_the_certificate_that_the_key_gives(
+    data: st.DataObject, sort: _Sort
+) -> None:
+    splicer = Splicer(an_issuer("ed25519"))
+    first, second = data.draw(_orders(sort)), data.draw(_orders(sort))
+    spki = second.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    splicer.certificate(first)
+
+    by_octets = splicer.certificate(replace(second, spki=spki))
+
+    assert by_octets == splicer.certificate(second) == sign(second, an_issuer("ed25519"))
 
 
 @settings(max_examples=25, deadline=None)

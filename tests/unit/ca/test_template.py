@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ca.builder import to_builder
@@ -81,6 +82,18 @@ def test_a_key_of_another_sort_but_the_same_length_takes_no_template_of_others()
     spliced = odd.certificate(an_order(public_key=key))
 
     assert tbs_of([spliced]) == [built(an_order(public_key=key), an_issuer())]
+
+
+@pytest.mark.parametrize("most_templates", [0, 8])
+def test_security_P10_octets_of_another_key_do_not_make_a_template(most_templates: int) -> None:
+    splicer = Splicer(an_issuer(), most_templates)
+    other = a_key("p-256", 4).public_key()
+    spki = other.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    with pytest.raises(AssertionError, match="another key"):
+        splicer.certificate(an_order(spki=spki))
+
+    assert not splicer.templates
 
 
 def test_when_templates_are_used_up_the_builder_serves_what_is_new() -> None:
