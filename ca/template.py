@@ -1,10 +1,12 @@
 """Certificates by splicing an order's own parts into what all of its shape have in common.
 
-A template is cut from a twin that `CertificateBuilder` made (see `ca/twin.py`). Names, alternative
-names and public key are written by cryptography here as there; only the headers around them are
-written anew, and a template is taken only if it gives its twin back, octet for octet.
+A template is cut from a twin that `CertificateBuilder` made (see `ca/twin.py`). Names and public
+key are written by cryptography here as there; only alternative names that are text, and the headers
+around the parts, are written anew. A template is taken only if it gives its twin back, octet for
+octet.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -46,6 +48,11 @@ _SEQUENCE = 0x30
 _UTC_TIME = 0x17
 _GENERALIZED_TIME = 0x18
 _EXTENSIONS = 0xA3
+_TEXTS: Mapping[type[x509.GeneralName], int] = {
+    x509.RFC822Name: 0x81,
+    x509.DNSName: 0x82,
+    x509.UniformResourceIdentifier: 0x86,
+}
 _LONG_FORM = 0x80
 
 
@@ -125,8 +132,7 @@ class Template:
         identifier = sha1(spki[len(self.key_head) :], usedforsecurity=False).digest()
         extensions = self.leading + identifier + self.trailing
         if self.names_head is not None:
-            names = x509.SubjectAlternativeName(order.subject_alternative_names).public_bytes()
-            value = _element(_OCTET_STRING, names)
+            value = _element(_OCTET_STRING, _general_names(order.subject_alternative_names))
             extensions += _element(_SEQUENCE, self.names_head + value)
         return _element(
             _SEQUENCE,
@@ -171,6 +177,17 @@ def _element(identifier: int, content: bytes) -> bytes:
         return bytes((identifier, length)) + content
     octets = length.to_bytes((length.bit_length() + 7) // 8)
     return bytes((identifier, _LONG_FORM | len(octets))) + octets + content
+
+
+def _general_names(names: tuple[x509.GeneralName, ...]) -> bytes:
+    """Write GeneralNames (RFC 5280 §4.2.1.6): those that are text here, others by cryptography."""
+    written = []
+    for each in names:
+        tag = _TEXTS.get(type(each))
+        if tag is None:
+            return x509.SubjectAlternativeName(names).public_bytes()
+        written.append(_element(tag, each.value.encode("ascii")))
+    return _element(_SEQUENCE, b"".join(written))
 
 
 def _serial_number(number: int) -> bytes:

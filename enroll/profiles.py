@@ -168,7 +168,10 @@ class PolicySnapshot:
     trust_anchors: Mapping[str, TrustAnchor] = field(default_factory=dict)
 
     def tenant_named(self, name: str) -> Tenant | None:
-        return next((each for each in self.tenants.values() if each.name == name), None)
+        for each in self.tenants.values():
+            if each.name == name:
+                return each
+        return None
 
     def group_named(self, tenant_id: str, name: str) -> DeviceGroup | None:
         return next(

@@ -29,9 +29,7 @@ class RegistrySecrets:
     def digest(self, code: str) -> bytes:
         """Give HMAC-SHA-256 of the code, hyphens, spaces and case taken off."""
         normal = code.replace("-", "").replace(" ", "").upper()
-        return hmac.new(
-            self._pepper, normal.encode("utf-8", "surrogatepass"), hashlib.sha256
-        ).digest()
+        return hmac.digest(self._pepper, normal.encode("utf-8", "surrogatepass"), "sha256")
 
     def wrap(self, code_id: str, code: str) -> bytes:
         """Encrypt a code, bound to its id: nonce and AES-256-GCM ciphertext."""

@@ -41,6 +41,8 @@ def check_public_key(
     if algorithm is None or algorithm not in allowed:
         names = ", ".join(sorted(allowed))
         raise _refused(f"the key is none of those allowed here: {names}", "key_not_allowed")
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return algorithm  # A named curve has been checked to hold its point when the key was read.
     match key:
         case rsa.RSAPublicKey():
             _check_rsa(key.public_numbers())
@@ -49,7 +51,7 @@ def check_public_key(
         case ed448.Ed448PublicKey():
             _check_edwards(key.public_bytes_raw(), 2**448 - 2**224 - 1, _ED448_SMALL_ORDER)
         case _:
-            pass  # A named curve has been checked to hold its point when the key was read.
+            pass
     return algorithm
 
 
