@@ -14,6 +14,7 @@ from enroll.device import Device, DeviceIdentity, IdentityKind
 from enroll.policy.identities import IdentityFormatError, to_identity
 from enroll.policy.paths.building import TrustedPath
 from enroll.policy.paths.certificates import UNREADABLE, PathCertificate
+from enroll.policy.paths.faults import printable
 from enroll.policy.trust_anchors import IDENTIFYING, is_shared, values_in
 from enroll.profiles import CertificateClass
 from enroll.trust import TrustAnchor, TrustPurpose
@@ -129,7 +130,7 @@ def issuer_of(path: TrustedPath) -> str:
     issuer = path.issuer
     key = sha256(issuer.certificate.subject.public_bytes() + bytes.fromhex(issuer.spki_sha256))
     names = issuer.certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    title = str(names[0].value)[:30] if names else ""
+    title = printable(str(names[0].value))[:30] if names else ""
     return f"{title}:{key.hexdigest()[:32]}"
 
 

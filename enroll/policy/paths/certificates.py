@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from enroll.policy.keys import spki_of
 from enroll.policy.names import ComparableName, comparable_name
-from enroll.policy.paths.faults import PathError, PathFault
+from enroll.policy.paths.faults import PathError, PathFault, printable
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
@@ -89,12 +89,12 @@ class PathCertificate:
             name = self.certificate.subject.rfc4514_string()
         except UNREADABLE:
             name = ""
-        return (name or f"certificate {self.fingerprint[:16]}")[:120]
+        return printable(name or f"certificate {self.fingerprint[:16]}")[:120]
 
     @property
     def issuer_title(self) -> str:
         try:
-            return self.certificate.issuer.rfc4514_string()[:120]
+            return printable(self.certificate.issuer.rfc4514_string())[:120]
         except UNREADABLE:
             return "an unreadable issuer"
 

@@ -26,10 +26,16 @@ class PathFault(StrEnum):
     CERTIFICATE_PURPOSE = "certificate_purpose"
 
 
+def printable(text: str) -> str:
+    """Make words out of a stranger's certificate fit for records and terminals."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 class PathError(Exception):
     """There is no valid path. `detail` tells an operator which certificate is at fault, and why."""
 
     def __init__(self, fault: PathFault, detail: str) -> None:
+        detail = printable(detail)
         super().__init__(detail)
         self.fault = fault
         self.detail = detail

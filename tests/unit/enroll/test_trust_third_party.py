@@ -321,3 +321,28 @@ async def test_a_public_key_that_is_pinned_must_be_one_of_those_shown() -> None:
     site = await a_site(identities=((IdentityKind.SPKI_SHA256, "ab" * 32),))
 
     assert (await refused(site, idevid())).finding == "identity_conflict"
+
+
+async def test_words_of_a_strangers_certificate_do_no_harm_in_records() -> None:
+    site = await a_site()
+    hostile = Authority.root(a_dn("Root\x1b[2J\n\x00\u202e"), number=9)
+    leaf = hostile.issue(a_dn("Pump\x1b]0;\r\n", serial_number="SN-1"))
+
+    result = await refused(site, leaf, hostile)
+
+    attempt = (await site.attempts())[0]
+    told = [result.detail, attempt.detail or "", *(each.note for each in attempt.trace)]
+    assert result.finding == "issuer_not_trusted"
+    assert "Root" in result.detail
+    assert all(each.isprintable() for each in told)
+
+
+async def test_words_of_a_makers_ca_are_fit_to_be_stored() -> None:
+    root = Authority.root(a_dn("Maker\x00\x1bRoot " + "\u00fc" * 24))
+    site = await a_site(maker(der=root.der, intermediates=()))
+
+    await obtain(site, root.issue(a_dn("Pump", serial_number="SN-1")))
+
+    (kept,) = [each for each in await site.certificates() if each.profile == "trust:maker"]
+    assert kept.issuer.isprintable()
+    assert len(kept.issuer) <= 64
