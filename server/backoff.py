@@ -15,8 +15,8 @@ _SUBSCRIBER_BITS = 64
 class Backoff:
     """A bucket of failures per address that empties steadily; a full one refuses for a while.
 
-    Successes cost nothing, so a factory behind one address is never in its own way. A burst of
-    zero switches it off.
+    A success takes one failure out of it, so a factory behind one address is not in its own way
+    for some wrong codes among many good ones. A burst of zero switches it off.
     """
 
     def __init__(self, *, burst: int, per_second: float, monotonic: Callable[[], float]) -> None:
@@ -35,6 +35,15 @@ class Backoff:
         self._levels.move_to_end(source)
         if len(self._levels) > ADDRESSES:
             self._levels.popitem(last=False)
+
+    def succeeded(self, address: str) -> None:
+        """Count one good authentication."""
+        if not self._levels:
+            return
+        source = source_of(address)
+        if source in self._levels:
+            level = max(0.0, self._level(source) - 1)
+            self._levels[source] = (level, self._monotonic())
 
     def wait(self, address: str) -> int:
         """Tell how many seconds the address has to wait: zero while its bucket has room."""

@@ -99,6 +99,7 @@ class ProtocolEndpoint:
     def _note(self, wire: WireRequest, result: EnrollmentResult, operation: str) -> None:
         self._metrics.enrollment(self._name.value, result)
         if not isinstance(result, Rejected):
+            self._backoff.succeeded(wire.peer_address)
             return
         if result.reason in _UNPROVEN and result.finding != "no_credential":
             self._backoff.failed(wire.peer_address)
