@@ -1,5 +1,6 @@
 """What a device may do with another CA's certificate, from the first time on."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -286,3 +287,15 @@ async def test_an_anchor_may_be_taken_away_and_what_it_let_in_stays() -> None:
     renewed = await site.send(renewal(Held(der=issued.record.der, key=wish.key)))
 
     assert isinstance(renewed, Issued)
+
+
+async def test_a_device_in_a_hurry_is_pinned_once() -> None:
+    site, leaf = await a_site(), idevid()
+
+    results = await asyncio.gather(*[show(site, leaf) for _ in range(8)])
+
+    kept = [each.profile for each in await site.certificates()]
+    events = await names_of_events(site)
+    assert all(isinstance(each, Issued) for each in results)
+    assert kept.count("trust:maker") == 1
+    assert events.count(EventName.DEVICE_CERTIFICATE_PINNED) == 1
