@@ -189,7 +189,7 @@ async def answering(seconds: float, connection: Connection | None = None) -> Asy
             yield
     except (psycopg.errors.UniqueViolation, psycopg.errors.CardinalityViolation) as error:
         raise RowRefused(error.diag.table_name or "", _words(error)) from error
-    except psycopg.IntegrityError as error:
+    except (psycopg.IntegrityError, psycopg.DataError) as error:
         raise RowRefused("", _words(error)) from error
     except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
         raise TryAgain(_words(error)) from error
