@@ -62,7 +62,8 @@ class RevocationPublisher:
         now = self._clock.now().replace(microsecond=0)
         # What expired stays for one period more, and until a list made after its end has held it
         # (security R1, RFC 5280 §3.3): the server may have been down all that period.
-        since = min(now - lifetime, latest.this_update) if latest else now - lifetime
+        seen = latest.this_update if latest else issuer.not_valid_before
+        since = min(now - lifetime, seen)
         try:
             async with self._registry.unit_of_work() as uow:
                 made = make_crl(
