@@ -12,7 +12,13 @@ from benchmarks.driving import BenchmarkFailed
 from benchmarks.measure import RESULTS, Ratio, environment, read
 from benchmarks.servers import CounterpartMissing
 
-QUICK = ("enroll_in_process", "enroll_durable", "enroll_tls", "tls_transport")
+QUICK = (
+    "enroll_in_process",
+    "enroll_durable",
+    "enroll_tls",
+    "issue_certificate",
+    "tls_transport",
+)
 LONG = ("est_codec", "many_devices")
 _PART = 4
 """With `--quick`, this part of the requests is sent: enough to see that all works."""
