@@ -45,6 +45,13 @@ def events(server: Running, name: str) -> list[dict[str, object]]:
     return [line for line in lines if line.get("event") == name]
 
 
+def all_listen(server: Running) -> bool:
+    """Tell whether every worker that there is has started: one that starts reads the file too."""
+    listening = {each["pid"] for each in events(server, "ready") if each["logger"] == "server"}
+    present = {each.pid for each in workers_of(server)}
+    return len(present) == WORKERS and present <= listening
+
+
 def registered(device: Device, name: str) -> x509.Certificate:
     code = device.installation.json("device", "add", name)["code"]
     answer = device.post("simpleenroll", device.request("boot", name), user=f"{name}:{code}")
@@ -119,7 +126,7 @@ def test_sighup_takes_new_tls_hosts_over_without_dropping_a_connection(
     bodies = [device.renewal_request(f"n{number}", certificate) for number in range(2)]
     configuration = device.installation.home / "enroll.toml"
     old = configuration.read_text()
-    until(lambda: len(workers_of(server)) == WORKERS)  # One may have been killed before.
+    until(lambda: all_listen(server))  # One may have been killed before.
     reloads = len(events(server, "configuration reloaded"))
 
     with connection(device, client_context(device)) as opened:
@@ -144,7 +151,7 @@ def test_a_configuration_that_cannot_be_used_changes_nothing(
 ) -> None:
     configuration = device.installation.home / "enroll.toml"
     old = configuration.read_text()
-    until(lambda: len(workers_of(server)) == WORKERS)  # As above.
+    until(lambda: all_listen(server))  # As above.
     refusals = len(events(server, "the configuration was not reloaded"))
 
     try:
