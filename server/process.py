@@ -24,6 +24,7 @@ from server.config.load import Config, ConfigurationError
 from server.config.model import LimitsSection, parse_address
 from server.exchange import ProtocolEndpoint
 from server.home import Home, HomeError
+from server.http.descriptors import room_for
 from server.http.front import Front
 from server.http.limits import ConnectionLimits, Gate
 from server.http.listener import Listener, bind_unix
@@ -108,9 +109,11 @@ class Server:
             handshake_seconds=limits.handshake_seconds,
             header_seconds=limits.header_seconds,
             keep_alive_seconds=limits.keep_alive_seconds,
-            connections=limits.connections,
+            connections=room_for(limits.connections),
             connections_per_address=limits.connections_per_address,
         )
+        if self._limits.connections < limits.connections:
+            _log.warning("fewer connections than configured", connections=self._limits.connections)
         self._gate = Gate(self._limits)
         self._load = Load(
             LoadLimits(exchanges=limits.exchanges, queue_seconds=limits.queue_seconds)
