@@ -113,7 +113,10 @@ class HTTPConnection(BaseProtocol):
         if not self._payload.is_eof():
             self._payload.set_exception(ConnectionResetError("the client hung up"))
         super().connection_lost(exc)
-        self._parser = None  # It knows us: without this, only the collector frees the two.
+        # Both know us: without this, only the collector could free the connection, and looking
+        # through thousands of connections for a few that are gone takes it long.
+        self._parser = None
+        self._payload = EMPTY_PAYLOAD
 
     def data_received(self, data: bytes) -> None:
         if self._lost_track or self._waiting is Waiting.CLIENT_TO_HANG_UP:
@@ -173,7 +176,8 @@ class HTTPConnection(BaseProtocol):
             self._last_octets = b""
             self._check_last_chunk(data)
         self._waiting, self._expires = Waiting.EXCHANGE, inf
-        coroutine = self._exchange(message, payload, time.perf_counter())
+        arrived = time.perf_counter() - self._peer.unread_for()
+        coroutine = self._exchange(message, payload, arrived)
         self._answering = self._loop.create_task(coroutine)
 
     def _head_goes_on(self, octets: int) -> None:

@@ -1,6 +1,13 @@
 """Who is at the other end of a connection."""
 
 import asyncio
+import socket
+import struct
+from contextlib import suppress
+
+# struct tcp_info: eight octets, and thirteen numbers of which the last is tcpi_last_data_recv.
+_TCP_INFO_OCTETS = 56
+_MILLISECONDS = struct.Struct("=52xI")
 
 
 def peer_name(transport: asyncio.BaseTransport) -> str:
@@ -12,13 +19,29 @@ def peer_name(transport: asyncio.BaseTransport) -> str:
 class Peer:
     """The other end as exchanges want to know it."""
 
-    __slots__ = ("_chain", "address", "gone", "transport")
+    __slots__ = ("_chain", "_socket", "address", "gone", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.address = peer_name(transport)
         self.gone = False
         self._chain: tuple[bytes, ...] | None = None
+        found = transport.get_extra_info("socket")
+        self._socket = found if found is not None and found.family != socket.AF_UNIX else None
+
+    def unread_for(self) -> float:
+        """Tell how many seconds ago the last that came over the network came.
+
+        The event loop sees a request when it reads it. What it was too busy to read, or to accept
+        a connection for, has waited before that where only the kernel knows.
+        """
+        if self._socket is not None:
+            with suppress(OSError, struct.error):
+                information = self._socket.getsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_OCTETS
+                )
+                return float(_MILLISECONDS.unpack(information)[0]) / 1000
+        return 0.0
 
     @property
     def chain(self) -> tuple[bytes, ...]:
