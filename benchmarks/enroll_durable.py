@@ -15,7 +15,7 @@ from benchmarks import fleet, servers
 from benchmarks.driving import Drive, drive
 from benchmarks.load import Plan
 from benchmarks.measure import write
-from benchmarks.rotation import Rounds, Variant, rotate
+from benchmarks.rotation import Rounds, Variant, rotate, sending
 
 CONNECTIONS = 32
 GOAL = 1.0
@@ -50,35 +50,25 @@ def main(rounds: int = 7, requests: int = 2_000) -> None:
 
 def over_unix(served: servers.Served, count: int, requests: int) -> Variant:
     """Enroll over the unix socket; each round takes other devices of the `count`."""
-    packed = str(fleet.est_requests(0, count))
-
-    def run(number: int) -> Drive:
-        plan = Plan(
-            requests=packed,
-            first=number * requests,
-            last=(number + 1) * requests,
-            connections=CONNECTIONS,
-            unix=served.addresses["unix"],
-        )
-        return drive(plan, served.cpu)
-
-    return Variant(name="unix", drive=run)
+    plan = Plan(
+        requests=str(fleet.est_requests(0, count)),
+        first=0,
+        last=count,
+        connections=CONNECTIONS,
+        unix=served.addresses["unix"],
+    )
+    return sending("unix", served, plan, requests)
 
 
 def cfssl_sign(served: servers.Served, count: int, requests: int) -> Variant:
-    packed = str(fleet.cfssl_requests(0, count))
-
-    def run(number: int) -> Drive:
-        plan = Plan(
-            requests=packed,
-            first=number * requests,
-            last=(number + 1) * requests,
-            connections=CONNECTIONS,
-            port=served.port("http"),
-        )
-        return drive(plan, served.cpu)
-
-    return Variant(name="cfssl", drive=run)
+    plan = Plan(
+        requests=str(fleet.cfssl_requests(0, count)),
+        first=0,
+        last=count,
+        connections=CONNECTIONS,
+        port=served.port("http"),
+    )
+    return sending("cfssl", served, plan, requests)
 
 
 def _at_half(served: servers.Served, found: Rounds, count: int, requests: int) -> Drive:

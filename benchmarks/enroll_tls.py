@@ -19,7 +19,7 @@ from benchmarks.driving import Drive, drive
 from benchmarks.enroll_durable import CONNECTIONS, over_unix
 from benchmarks.load import Plan, pack
 from benchmarks.measure import Ratio, write
-from benchmarks.rotation import Rounds, Variant, rotate
+from benchmarks.rotation import Rounds, Variant, rotate, sending
 
 FRESH_CONNECTIONS = 8
 GOAL_KEPT = 1.3
@@ -83,21 +83,16 @@ def _over_tls(
 ) -> Variant:
     """Enroll over mTLS; `members` say where this variant's begin, and how many there are."""
     first, count = members
-    packed = str(fleet.est_requests(0, count))
-
-    def run(number: int) -> Drive:
-        plan = Plan(
-            requests=packed,
-            first=first + number * requests,
-            last=first + (number + 1) * requests,
-            connections=FRESH_CONNECTIONS if fresh else CONNECTIONS,
-            port=served.port("https"),
-            certificate=str(shown),
-            fresh=fresh,
-        )
-        return drive(plan, served.cpu)
-
-    return Variant(name=name, drive=run)
+    plan = Plan(
+        requests=str(fleet.est_requests(0, count)),
+        first=first,
+        last=count,
+        connections=FRESH_CONNECTIONS if fresh else CONNECTIONS,
+        port=served.port("https"),
+        certificate=str(shown),
+        fresh=fresh,
+    )
+    return sending(name, served, plan, requests)
 
 
 def _pages(served: servers.Served, shown: Path, requests: int, folder: Path) -> Variant:

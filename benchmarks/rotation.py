@@ -3,10 +3,12 @@
 import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from benchmarks.driving import Drive
+from benchmarks.driving import Drive, drive
+from benchmarks.load import Plan
 from benchmarks.measure import Ratio, ratio, yard
+from benchmarks.servers import Served
 
 OUTLIER = 1.25
 """A round whose yard is this much off the median is of another machine than the rest."""
@@ -18,6 +20,16 @@ class Variant:
 
     name: str
     drive: Callable[[int], Drive]
+
+
+def sending(name: str, served: Served, plan: Plan, requests: int) -> Variant:
+    """Send the plan's packed requests to a server: in each round the next so many of them."""
+
+    def run(number: int) -> Drive:
+        first = plan.first + number * requests
+        return drive(replace(plan, first=first, last=first + requests), served.cpu)
+
+    return Variant(name=name, drive=run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

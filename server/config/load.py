@@ -25,7 +25,6 @@ from server.config.model import (
     TLSSection,
 )
 
-FILE_NAME = "enroll.toml"
 PREFIX = "ENROLL_"
 NOTHING: Mapping[str, str] = {}
 SECRETS = frozenset({("database", "url")})
