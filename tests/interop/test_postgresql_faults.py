@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -50,6 +51,21 @@ def ask_until_served(device: Device, body: Path, user: str) -> Answer:
         assert time.monotonic() < ends_at, "it was not served again in time"
 
 
+def silence(database: Cluster) -> list[psutil.Process]:
+    """Stop all processes of a cluster, the one that makes the others first; give them."""
+    server = psutil.Process(database.process.pid)
+    send(signal.SIGSTOP, [server])
+    children = server.children()
+    send(signal.SIGSTOP, children)
+    return [server, *children]
+
+
+def send(number: signal.Signals, processes: Iterable[psutil.Process]) -> None:
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):  # One that was about to end has done so.
+            each.send_signal(number)
+
+
 def unavailable(answer: Answer) -> bool:
     return answer.status == 503 and "retry-after: " in answer.headers.lower()
 
@@ -83,18 +99,14 @@ def test_a_restart_between_two_requests_is_not_even_noticed(
 
 def test_a_database_that_says_nothing_is_503_in_time(device: Device, database: Cluster) -> None:
     body, user = begin(device, "silent")
-    server = psutil.Process(database.process.pid)
-    stopped = [server, *server.children()]
+    stopped = silence(database)
 
-    for each in stopped:
-        each.send_signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
         refused = device.post("simpleenroll", body, user=user)
         waited = time.monotonic() - began
     finally:
-        for each in stopped:
-            each.send_signal(signal.SIGCONT)
+        send(signal.SIGCONT, stopped)
     served = ask_until_served(device, body, user)
 
     assert unavailable(refused)
