@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from enroll.credentials import CredentialKind
+from enroll.options import ESTOptions, SCEPOptions
 from enroll.trust import TrustAnchor
 
 
@@ -154,6 +155,8 @@ class EnrollmentProfile:
     expired_grace: timedelta = timedelta(0)
     revoke_superseded_after: timedelta | None = None
     replay_window: timedelta = timedelta(hours=24)
+    est: ESTOptions = field(default_factory=ESTOptions)
+    scep: SCEPOptions = field(default_factory=SCEPOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

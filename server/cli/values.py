@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from types import UnionType
-from typing import TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -58,28 +58,55 @@ def with_settings(policy: Policy, settings: dict[str, str]) -> Policy:
 
     Raises typer.BadParameter, naming the key.
     """
-    hints = get_type_hints(type(policy))
-    known = {each.name for each in fields(policy)} - _FIXED
-    changed = {each.name: getattr(policy, each.name) for each in fields(policy)}
+    known = _hints(type(policy))
+    changed: dict[str, object] = {}
     for key, text in settings.items():
         if key not in known:
             raise typer.BadParameter(f"{key}: there is no such key; known are {_list(known)}")
         try:
-            changed[key] = _read(text, hints[key])
+            changed[key] = _read(text, known[key])
         except typer.BadParameter as error:
             raise typer.BadParameter(f"{key}: {error.message}") from None
-    return type(policy)(**changed)
+    return _changed(policy, changed)
 
 
 def to_data(
     policy: CertificateProfile | DeviceGroup | EnrollmentProfile | TrustAnchor,
 ) -> dict[str, object]:
     """Show a profile, group or trust anchor in the words that `with_settings` takes."""
-    return {
-        each.name: _write(getattr(policy, each.name))
-        for each in fields(policy)
-        if each.name not in _UNSHOWN
-    }
+    data: dict[str, object] = {}
+    for each in fields(policy):
+        value = getattr(policy, each.name)
+        if each.name in _UNSHOWN:
+            continue
+        if is_dataclass(value):
+            for inner in fields(value):
+                data[f"{each.name}.{inner.name}"] = _write(getattr(value, inner.name))
+        else:
+            data[each.name] = _write(value)
+    return data
+
+
+def _hints(policy: type[object]) -> dict[str, object]:
+    """Give the keys that may be set, with their types: of a protocol's options, `est.KEY`."""
+    known: dict[str, object] = {}
+    for key, hint in get_type_hints(policy).items():
+        if isinstance(hint, type) and is_dataclass(hint):
+            known |= {f"{key}.{inner}": each for inner, each in get_type_hints(hint).items()}
+        elif key not in _FIXED:
+            known[key] = hint
+    return known
+
+
+def _changed(policy: Policy, values: dict[str, object]) -> Policy:
+    whole: dict[str, Any] = {}
+    for key, value in values.items():
+        outer, dot, inner = key.partition(".")
+        if dot:
+            whole[outer] = replace(whole.get(outer, getattr(policy, outer)), **{inner: value})
+        else:
+            whole[key] = value
+    return replace(policy, **whole)
 
 
 def _read(text: str, hint: object) -> object:

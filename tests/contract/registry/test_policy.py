@@ -8,6 +8,7 @@ import pytest
 
 from enroll.credentials import CredentialKind
 from enroll.failures import AlreadyTaken, ConcurrentChange
+from enroll.options import ChallengePasswordRule, ESTOptions, SCEPOptions
 from enroll.ports import Registry, UnitOfWork
 from enroll.profiles import (
     CertificateClass,
@@ -240,6 +241,8 @@ async def test_policy_comes_back_as_it_was_stored(empty: Registry) -> None:
         expired_grace=timedelta(days=30, microseconds=1),
         revoke_superseded_after=timedelta(days=7, microseconds=3),
         replay_window=timedelta(0),
+        est=ESTOptions(challenge_password=ChallengePasswordRule.CODE),
+        scep=SCEPOptions(legacy=True),
     )
     anchor = TrustAnchor(
         anchor_id=an_id("anchor"),

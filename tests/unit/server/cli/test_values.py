@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 import typer
 
+from enroll.options import SCEPOptions
 from enroll.profiles import CertificateProfile, DeviceGroup, EnrollmentProfile
 from server.cli.values import parse_pairs, to_data, with_settings
 from tests.support.builders import a_certificate_profile, a_group, an_enrollment_profile
@@ -30,7 +31,8 @@ def test_every_key_is_set_in_the_words_in_which_it_is_shown(
         for key, value in to_data(policy).items()
         if key not in FIXED
     }
-    assert set(shown) | FIXED >= {each.name for each in fields(policy)}
+    shown_fields = {key.partition(".")[0] for key in shown}
+    assert shown_fields | FIXED >= {each.name for each in fields(policy)}
 
     assert with_settings(policy, shown) == policy
 
@@ -60,6 +62,17 @@ def test_what_may_be_absent_is_taken_away_with_none(text: str) -> None:
     changed = with_settings(profile, {"revoke_superseded_after": text})
 
     assert changed == replace(profile, revoke_superseded_after=None)
+
+
+def test_an_option_of_one_protocol_is_set_under_its_name() -> None:
+    changed = with_settings(an_enrollment_profile(), {"scep.legacy": "true"})
+
+    assert changed == an_enrollment_profile(scep=SCEPOptions(legacy=True))
+
+
+def test_the_options_of_a_protocol_are_not_set_as_one() -> None:
+    with pytest.raises(typer.BadParameter, match=r"no such key; known are .*scep\.legacy"):
+        with_settings(an_enrollment_profile(), {"scep": "true"})
 
 
 def test_a_pair_keeps_what_follows_its_first_equals_sign() -> None:
