@@ -9,7 +9,7 @@ from benchmarks.fleet import Member
 from enroll.certificates import CertificateRecord
 from enroll.credentials import OneTimeCode
 from enroll.device import Device, DeviceIdentity, DeviceState, IdentityKind, new_id
-from enroll.ports import CodeVault, DeviceKey, Registry, Transaction
+from enroll.ports import CodeVault, DeviceKey, Registry
 from enroll.profiles import PolicySnapshot
 from server.clock import SystemRandomness
 from server.defaults import default_policy
@@ -78,7 +78,7 @@ class _Unit:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self.devices = self.keys = self.certificates = self.codes = self
-        self.transactions = self.attempts = self.events = self.policy = self
+        self.attempts = self.events = self.policy = self
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,7 +114,7 @@ class _Unit:
     async def last_issued_at(self) -> datetime | None:
         return None
 
-    async def find(self, *key: str) -> Transaction | DeviceKey | None:
+    async def find(self, *key: str) -> DeviceKey | None:
         del key
         return None
 

@@ -178,31 +178,6 @@ class CodeRepository(Protocol):
     def revoke(self, code: OneTimeCode, at: datetime) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
-    """One request already answered, so that its repetition gets the same answer (T-13).
-
-    Keyed by device, slot, public key and the credential shown.
-    """
-
-    device_id: str
-    profile: str
-    spki_sha256: str
-    credential_id: str
-    fingerprint: str
-    created_at: datetime
-
-
-class TransactionRepository(Protocol):
-    async def find(
-        self, device_id: str, profile: str, spki_sha256: str, credential_id: str
-    ) -> Transaction | None:
-        """Give the newest of this key."""
-        ...
-
-    def add(self, transaction: Transaction) -> None: ...
-
-
 class AttemptRepository(Protocol):
     def add(self, attempt: Attempt) -> None: ...
 
@@ -300,8 +275,6 @@ class UnitOfWork(Protocol):
     def certificates(self) -> CertificateRepository: ...
     @property
     def codes(self) -> CodeRepository: ...
-    @property
-    def transactions(self) -> TransactionRepository: ...
     @property
     def attempts(self) -> AttemptRepository: ...
     @property

@@ -1,4 +1,4 @@
-"""One-time codes, and the requests that were answered already."""
+"""One-time codes: stored, found by their device, used and revoked."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,11 +6,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from enroll.credentials import OneTimeCode
-from enroll.ports import Transaction
-from registry.rows import code_from, optional_text, to_text, to_time
-from registry.session import Session, first
+from registry.rows import code_from, optional_text, to_text
+from registry.session import Session
 from registry.statements import Change, Place, Query, inserting
-from registry.tables import codes, transactions
+from registry.tables import codes
 from registry.writer import Row
 
 
@@ -46,45 +45,6 @@ class SQLCodes:
         values = {"this_code": code.code_id, "revoked_at": to_text(at)}
         # As a step of its own: among the rows of other units it could come after a use of the code.
         self._session.stage(Row(_REVOKE, values).apply)
-
-
-class SQLTransactions:
-    """Implements `enroll.ports.TransactionRepository`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def find(
-        self, device_id: str, profile: str, spki_sha256: str, credential_id: str
-    ) -> Transaction | None:
-        values = {
-            "device_id": device_id,
-            "profile": profile,
-            "spki_sha256": spki_sha256,
-            "credential_id": credential_id,
-        }
-        row = first(await self._session.read(_FIND, values))
-        if row is None:
-            return None
-        return Transaction(
-            device_id=row.device_id,
-            profile=row.profile,
-            spki_sha256=row.spki_sha256,
-            credential_id=row.credential_id,
-            fingerprint=row.fingerprint,
-            created_at=to_time(row.created_at),
-        )
-
-    def add(self, transaction: Transaction) -> None:
-        values = {
-            "device_id": transaction.device_id,
-            "profile": transaction.profile,
-            "spki_sha256": transaction.spki_sha256,
-            "credential_id": transaction.credential_id,
-            "fingerprint": transaction.fingerprint,
-            "created_at": to_text(transaction.created_at),
-        }
-        self._session.stage(Row(_INSERT_TRANSACTION, values))
 
 
 def _consume(value: Place, dialect: sa.Dialect) -> sa.Executable:
@@ -126,15 +86,3 @@ _INSERT = inserting(
 )
 _CONSUME = Change(_consume)
 _REVOKE = Change(_revoke)
-_FIND = Query(
-    sa.select(transactions)
-    .where(
-        transactions.c.device_id == sa.bindparam("device_id"),
-        transactions.c.profile == sa.bindparam("profile"),
-        transactions.c.spki_sha256 == sa.bindparam("spki_sha256"),
-        transactions.c.credential_id == sa.bindparam("credential_id"),
-    )
-    .order_by(transactions.c.created_at.desc())
-    .limit(1)
-)
-_INSERT_TRANSACTION = inserting(transactions, *transactions.c.keys())

@@ -173,17 +173,6 @@ certificates = Table(
     ),
 )
 
-transactions = Table(
-    "transactions",
-    METADATA,
-    Column("device_id", _ID, ForeignKey("devices.device_id"), primary_key=True),
-    Column("profile", String(64), primary_key=True),
-    Column("spki_sha256", _HASH, primary_key=True),
-    Column("credential_id", _HASH, primary_key=True),
-    Column("created_at", _TIME, primary_key=True),
-    Column("fingerprint", _HASH, nullable=False),
-)
-
 attempts = Table(
     "attempts",
     METADATA,

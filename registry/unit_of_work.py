@@ -11,7 +11,7 @@ from enroll.events import EnrollmentEvent
 from enroll.ports import AccessKey
 from registry.attempts import SQLAttempts
 from registry.certificates import SQLCertificates, SQLRevocationLists
-from registry.codes import SQLCodes, SQLTransactions
+from registry.codes import SQLCodes
 from registry.database import Database, Rows, View
 from registry.devices import SQLDevices
 from registry.engine import POSTGRESQL, normal_url, open_engine
@@ -74,7 +74,6 @@ class SQLUnitOfWork:
         self.keys = SQLKeys(self)
         self.certificates = SQLCertificates(self)
         self.codes = SQLCodes(self)
-        self.transactions = SQLTransactions(self)
         self.attempts = SQLAttempts(self)
         self.events = SQLEventLog(self, self._events)
         self.policy = SQLPolicy(self, cache)

@@ -18,6 +18,7 @@ from enroll.credentials import (
 from enroll.device import DeviceState
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
 from enroll.policy.renewal import check_valid_now
+from enroll.policy.repetition import answer_of
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
 from enroll.profiles import CertificateClass, EnrollmentProfile
 from enroll.request import Operation
@@ -136,11 +137,8 @@ class Authenticate:
         finding = _why_spent(code)
         if finding != "code_revoked" and code.uses > 0:
             spki = step.request.certificate_request.spki_sha256
-            answered = await uow.transactions.find(
-                code.device_id, step.profile.slug, spki, code.code_id
-            )
-            window = step.profile.replay_window
-            if answered is not None and self._clock.now() - answered.created_at <= window:
+            records = await uow.certificates.of_device(code.device_id)
+            if answer_of(records, step.profile, spki, code.code_id, self._clock.now()) is not None:
                 return
         trace.failed("one-time code", finding)
         raise NotAuthenticated("the code is no longer good", finding=finding)

@@ -23,6 +23,7 @@ from enroll.policy.renewal import (
     check_renewable_by,
     check_window,
 )
+from enroll.policy.repetition import answer_of
 from enroll.policy.slots import active_in, first_issue
 from enroll.ports import Clock, UnitOfWork
 from enroll.profiles import CertificateProfile, ReEnrollment
@@ -58,7 +59,7 @@ class Authorize:
         ]
         _check_enabled(step)
         _check_names(step, template)
-        repeated = await self._repeated(step, uow, trace)
+        repeated = self._repeated(step, trace)
         if repeated is not None:
             return repeated
         if step.authenticated.repeat_only:
@@ -83,27 +84,20 @@ class Authorize:
             confirms=presented if waiting else None,
         )
 
-    async def _repeated(
-        self, step: Identified, uow: UnitOfWork, trace: DecisionTrace
-    ) -> Repeated | None:
+    def _repeated(self, step: Identified, trace: DecisionTrace) -> Repeated | None:
         """Recognize the request that this credential already got a certificate for (T-13)."""
-        profile = step.authenticated.addressed.profile
-        transaction = await uow.transactions.find(
-            step.device.device_id,
-            profile.slug,
-            step.authenticated.addressed.request.certificate_request.spki_sha256,
+        addressed = step.authenticated.addressed
+        record = answer_of(
+            (each for each in step.live if each.status is not CertificateStatus.ON_HOLD),
+            addressed.profile,
+            addressed.request.certificate_request.spki_sha256,
             step.authenticated.authentication.credential_id,
+            self._clock.now(),
         )
-        if transaction is None:
+        if record is None:
             return None
-        if self._clock.now() - transaction.created_at > profile.replay_window:
-            return None
-        for record in step.live:
-            on_hold = record.status is CertificateStatus.ON_HOLD
-            if record.fingerprint == transaction.fingerprint and not on_hold:
-                trace.passed("repetition", record.serial_number)
-                return Repeated(identified=step, record=record)
-        return None
+        trace.passed("repetition", record.serial_number)
+        return Repeated(identified=step, record=record)
 
     def _cause(self, step: Identified) -> Cause:
         if step.authenticated.addressed.request.operation is Operation.RENEWAL:

@@ -20,7 +20,7 @@ from enroll.policy.slots import (
     standing,
     superseded,
 )
-from enroll.ports import Clock, Transaction, UnitOfWork
+from enroll.ports import Clock, UnitOfWork
 from enroll.steps import Signed, ThirdPartyCertificate
 from enroll.trace import DecisionTrace
 
@@ -58,16 +58,6 @@ class Record:
         _remember(authorized.identified.authenticated.third_party, record, uow, now)
         if authentication.code is not None:
             uow.codes.consume(authentication.code, now)
-        uow.transactions.add(
-            Transaction(
-                device_id=outcome.device.device_id,
-                profile=record.profile,
-                spki_sha256=record.spki_sha256,
-                credential_id=authentication.credential_id,
-                fingerprint=record.fingerprint,
-                created_at=now,
-            )
-        )
         for event in outcome.events:
             uow.events.append(event)
         trace.device = outcome.device

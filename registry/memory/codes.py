@@ -1,4 +1,4 @@
-"""One-time codes in memory, and the requests that were answered already."""
+"""One-time codes in memory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,6 @@ from datetime import datetime
 
 from enroll.credentials import OneTimeCode
 from enroll.failures import ConcurrentChange
-from enroll.ports import Transaction
 from registry.memory.tables import Session, Tables, check_row
 
 
@@ -31,23 +30,6 @@ class MemoryCodes:
         self._session.stage(lambda: _revoke(self._session.tables, code, at))
 
 
-class MemoryTransactions:
-    """Implements `enroll.ports.TransactionRepository`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def find(
-        self, device_id: str, profile: str, spki_sha256: str, credential_id: str
-    ) -> Transaction | None:
-        key = (device_id, profile, spki_sha256, credential_id)
-        found = self._session.tables.transactions.of(key, self._session.moment)
-        return max(found, key=lambda transaction: transaction.created_at, default=None)
-
-    def add(self, transaction: Transaction) -> None:
-        self._session.stage(lambda: _remember(self._session.tables, transaction))
-
-
 def _add(tables: Tables, code: OneTimeCode) -> None:
     check_row(known=(tables.devices.get(code.device_id),), unused=(tables.codes.get(code.code_id),))
     tables.codes.put(code.code_id, code)
@@ -66,18 +48,3 @@ def _revoke(tables: Tables, code: OneTimeCode, at: datetime) -> None:
     if found is None or found.revoked_at is not None:
         raise ConcurrentChange
     tables.codes.put(code.code_id, replace(found, revoked_at=at))
-
-
-def _remember(tables: Tables, transaction: Transaction) -> None:
-    key = (
-        transaction.device_id,
-        transaction.profile,
-        transaction.spki_sha256,
-        transaction.credential_id,
-    )
-    earlier = tables.transactions.of(key)
-    check_row(
-        known=(tables.devices.get(transaction.device_id),),
-        unused=(each for each in earlier if each.created_at == transaction.created_at),
-    )
-    tables.transactions.add(key, transaction)

@@ -8,7 +8,7 @@ from enroll.credentials import OneTimeCode
 from enroll.device import Device
 from enroll.events import Attempt, EnrollmentEvent
 from enroll.failures import RegistryUnavailable
-from enroll.ports import AccessKey, DeviceKey, Transaction
+from enroll.ports import AccessKey, DeviceKey
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
@@ -25,7 +25,6 @@ ATTEMPTS = "attempts"
 
 IdentityKey = tuple[str | None, str, str]
 """The tenant's id, or None for kinds that are unique in the whole installation; kind and value."""
-TransactionKey = tuple[str, str, str, str]
 """Device, slot, public key and credential."""
 
 
@@ -50,7 +49,6 @@ class Tables:
         self.certificates_of: Lists[str, str] = Lists(history)
         self.codes: Rows[str, OneTimeCode] = Rows(history)
         self.codes_of: Lists[str, str] = Lists(history)
-        self.transactions: Lists[TransactionKey, Transaction] = Lists(history)
         self.attempts: Rows[int, tuple[int, Attempt]] = Rows(history)
         self.events_of: Lists[str | None, EnrollmentEvent] = Lists(history)
         self.crls: Rows[str, RevocationList] = Rows(history)

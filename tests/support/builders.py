@@ -16,7 +16,7 @@ from enroll.credentials import OneTimeCode
 from enroll.device import Device, DeviceIdentity, DeviceState, IdentityKind
 from enroll.events import Attempt, EnrollmentEvent, EventName, Outcome
 from enroll.policy.identities import to_identity
-from enroll.ports import AccessKey, Transaction, UnitOfWork
+from enroll.ports import AccessKey, UnitOfWork
 from enroll.profiles import (
     CertificateClass,
     CertificateProfile,
@@ -195,18 +195,6 @@ def a_code(number: int = 1, *, device: Device | None = None, **changes: Any) -> 
         digest=sha256(f"code {number}".encode()).digest(),
         created_at=START,
         expires_at=START + timedelta(days=7),
-    )
-    return replace(made, **changes)
-
-
-def a_transaction(**changes: Any) -> Transaction:
-    made = Transaction(
-        device_id=a_device().device_id,
-        profile=BOOTSTRAP,
-        spki_sha256=a_hash("key 1"),
-        credential_id=an_id("code 1"),
-        fingerprint=a_certificate_record().fingerprint,
-        created_at=START,
     )
     return replace(made, **changes)
 

@@ -259,26 +259,8 @@ def upgrade() -> None:
     with op.batch_alter_table("device_identities", schema=None) as batch_op:
         batch_op.create_index("device_identities_device", ["device_id"], unique=False)
 
-    op.create_table(
-        "transactions",
-        sa.Column("device_id", sa.String(length=36), nullable=False),
-        sa.Column("profile", sa.String(length=64), nullable=False),
-        sa.Column("spki_sha256", sa.String(length=64), nullable=False),
-        sa.Column("credential_id", sa.String(length=64), nullable=False),
-        sa.Column("created_at", sa.String(length=32), nullable=False),
-        sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["device_id"],
-            ["devices.device_id"],
-        ),
-        sa.PrimaryKeyConstraint(
-            "device_id", "profile", "spki_sha256", "credential_id", "created_at"
-        ),
-    )
-
 
 def downgrade() -> None:
-    op.drop_table("transactions")
     with op.batch_alter_table("device_identities", schema=None) as batch_op:
         batch_op.drop_index("device_identities_device")
 

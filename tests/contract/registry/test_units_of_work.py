@@ -20,7 +20,6 @@ from tests.support.builders import (
     a_hash,
     a_revocation_list,
     a_tenant,
-    a_transaction,
     a_trust_anchor,
     an_access_key,
     an_attempt,
@@ -70,9 +69,6 @@ READS: dict[str, Read] = {
     ),
     "revoked certificates": lambda uow: uow.certificates.revoked("issuing", START),
     "codes": lambda uow: uow.codes.of_device(OLD.device_id),
-    "transaction": lambda uow: uow.transactions.find(
-        OLD.device_id, "bootstrap", a_hash("key 1"), a_transaction().credential_id
-    ),
     "attempts": lambda uow: uow.attempts.list(),
     "events": lambda uow: uow.events.of_device(OLD.device_id),
     "policy": lambda uow: uow.policy.snapshot(),
@@ -105,7 +101,6 @@ def stage_one_of_everything(uow: UnitOfWork) -> None:
     )
     uow.codes.consume(OLD_CODE, START)
     uow.codes.add(a_code(20, device=OLD))
-    uow.transactions.add(a_transaction(device_id=OLD.device_id))
     uow.attempts.prune(before=START, keep=0)
     uow.attempts.add(an_attempt(20))
     uow.events.append(an_event(device_id=OLD.device_id, correlation_id="20"))

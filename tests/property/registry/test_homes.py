@@ -39,7 +39,6 @@ from tests.support.builders import (
     a_policy,
     a_revocation_list,
     a_tenant,
-    a_transaction,
     an_access_key,
     an_attempt,
     an_enrollment_profile,
@@ -164,12 +163,10 @@ def code_acts(draw: st.DrawFn) -> Act:
 
 @st.composite
 def record_acts(draw: st.DrawFn) -> Act:
-    """Transactions, attempts, events, revocation lists and access keys."""
+    """Attempts, events, revocation lists and access keys."""
     number, at, device_id = draw(NUMBERS), draw(TIMES), draw(DEVICE_IDS)
-    transaction = a_transaction(device_id=device_id, created_at=at, fingerprint=a_hash(str(number)))
     outcome = draw(st.sampled_from(Outcome))
     acts = [
-        Act(f"transaction {number} at {at}", lambda uow: uow.transactions.add(transaction)),
         Act(
             f"attempt {number} {outcome} at {at}",
             lambda uow: uow.attempts.add(an_attempt(number, outcome=outcome, occurred_at=at)),
@@ -261,7 +258,6 @@ def looks_at(device: Device) -> list[Look]:
     device_id, tenant, name = device.device_id, device.tenant_id, device.name
     names = [name, "SN-1"]
     shown = [an_identity(value="SN-1"), an_identity(IdentityKind.SPKI_SHA256, f"{1:064x}")]
-    key = a_transaction()
     return [
         Look(f"{name}", lambda uow: uow.devices.by_id(device_id)),
         Look(f"{name} by name", lambda uow: uow.devices.by_reference(tenant, name)),
@@ -270,12 +266,6 @@ def looks_at(device: Device) -> list[Look]:
         Look(f"all of {name}", lambda uow: uow.certificates.of_device(device_id), is_ordered=True),
         Look(f"codes of {name}", lambda uow: uow.codes.of_device(device_id)),
         Look(f"events of {name}", lambda uow: uow.events.of_device(device_id), is_ordered=True),
-        Look(
-            f"transaction of {name}",
-            lambda uow: uow.transactions.find(
-                device_id, key.profile, key.spki_sha256, key.credential_id
-            ),
-        ),
     ]
 
 
