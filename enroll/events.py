@@ -57,6 +57,7 @@ class Outcome(StrEnum):
 
     ISSUED = "issued"
     REPEATED = "repeated"
+    PENDING = "pending"
     DENIED = "denied"
     FAILED = "failed"
 

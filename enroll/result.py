@@ -32,4 +32,15 @@ class Rejected:
     retry_after: int | None = None
 
 
-EnrollmentResult = Issued | Rejected
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """No certificate yet: a person has to decide. The order was recorded before this was made.
+
+    The same request after `retry_after` seconds, or a poll for the order, tells what became of it.
+    """
+
+    order_id: str
+    retry_after: int
+
+
+EnrollmentResult = Issued | Pending | Rejected

@@ -6,9 +6,9 @@ from http import HTTPStatus
 from enroll.credentials import CredentialKind
 from enroll.failures import FailureReason
 from enroll.result import Rejected
+from protocols.est.messages import PLAIN_TEXT
 from protocols.wire import ProtocolViolation, TransportFault, WireResponse
 
-PLAIN_TEXT = "text/plain; charset=utf-8"
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="enrollment", charset="UTF-8"')
 DEFAULT_RETRY_AFTER = 5
 _FIELD_CHARACTERS = 64

@@ -8,7 +8,7 @@ from enroll.credentials import Credential
 from enroll.failures import EnrollmentError
 from enroll.profiles import ProtocolName
 from enroll.request import EnrollmentRequest, Operation, RequestOrigin
-from enroll.result import EnrollmentResult, Issued, Rejected
+from enroll.result import EnrollmentResult, Issued, Pending, Rejected
 from protocols import pkcs10
 from protocols.est import decode, encode, failures
 from protocols.est.messages import (
@@ -46,6 +46,8 @@ class ESTExchange:
     def respond(self, result: EnrollmentResult) -> WireResponse:
         if isinstance(result, Issued):
             return encode.encode_certificate(result.record.der, self.layout)
+        if isinstance(result, Pending):
+            return encode.encode_pending(result.retry_after)
         return failures.encode_rejection(result, authorization_shown=self.authorization_shown)
 
 

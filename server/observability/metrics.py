@@ -6,7 +6,7 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from enroll.result import EnrollmentResult, Issued
+from enroll.result import EnrollmentResult, Issued, Pending
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus_client lets processes share their counts."""
@@ -83,6 +83,8 @@ class Metrics:
     def enrollment(self, protocol: str, result: EnrollmentResult) -> None:
         if isinstance(result, Issued):
             outcome, reason = ("repeated" if result.repeated else "issued"), ""
+        elif isinstance(result, Pending):
+            outcome, reason = "pending", ""
         else:
             outcome, reason = "rejected", result.reason.value
         self._enrollments.labels(protocol, outcome, reason).inc()

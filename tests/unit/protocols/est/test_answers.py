@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
+from enroll.result import Pending
 from protocols.est.handler import ESTExchange, ESTHandler
 from protocols.wire import WireResponse
 from tests.support.wire import PKCS10_HEADERS, FixedLabels, a_certificate, a_wire, an_issued
@@ -48,6 +49,17 @@ def test_est_E5_a_repeated_answer_is_the_same_answer() -> None:
     first = exchange.respond(an_issued())
 
     assert exchange.respond(replace(an_issued(), repeated=True)) == first
+
+
+def test_est_E4_a_request_that_waits_is_answered_202_with_seconds_and_nothing_else() -> None:
+    exchange = ESTHandler(FixedLabels()).receive(a_wire())
+    assert isinstance(exchange, ESTExchange)
+
+    answer = exchange.respond(Pending(order_id="an order", retry_after=90))
+
+    assert (answer.status, answer.body) == (202, b"")
+    assert answer.headers == (("Retry-After", "90"),)
+    assert answer.media_type.startswith("text/plain")
 
 
 def test_est_H8_a_client_with_a_user_agent_gets_lines_of_64() -> None:
