@@ -10,7 +10,6 @@ from protocols.est.messages import (
     CERTIFICATE,
     CERTIFICATES,
     CSR_ATTRIBUTES,
-    PLAIN_TEXT,
     AnswerLayout,
 )
 from protocols.wire import WireResponse
@@ -40,12 +39,6 @@ def encode_certificate(certificate: bytes, layout: AnswerLayout) -> WireResponse
         body=encode_base64(certs_only.encode((certificate,)), layout),
         headers=_ENCODED,
     )
-
-
-def encode_pending(retry_after: int) -> WireResponse:
-    """Ask to repeat the request later (RFC 7030 §4.2.3): in seconds, for libest reads no date."""
-    headers = (("Retry-After", str(max(1, retry_after))),)
-    return WireResponse(status=202, media_type=PLAIN_TEXT, headers=headers)
 
 
 def encode_ca_certificates(

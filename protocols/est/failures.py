@@ -1,4 +1,4 @@
-"""How EST words a failure: one total table, and the answers of HTTP below it."""
+"""How EST words a failure or a wait: one total table, and the answers of HTTP below it."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,9 +6,9 @@ from http import HTTPStatus
 from enroll.credentials import CredentialKind
 from enroll.failures import FailureReason
 from enroll.result import Rejected
-from protocols.est.messages import PLAIN_TEXT
 from protocols.wire import ProtocolViolation, TransportFault, WireResponse
 
+PLAIN_TEXT = "text/plain; charset=utf-8"
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="enrollment", charset="UTF-8"')
 DEFAULT_RETRY_AFTER = 5
 _FIELD_CHARACTERS = 64
@@ -99,6 +99,12 @@ def encode_rejection(rejected: Rejected, *, authorization_shown: bool) -> WireRe
     if rejected.field is not None and _may_name_field(rejected):
         sentence = f"{sentence} Field: {_plain(rejected.field)}."
     return _text(status, sentence, rejected.correlation_id, headers)
+
+
+def encode_pending(retry_after: int) -> WireResponse:
+    """Ask to repeat the request later (RFC 7030 §4.2.3): in seconds, for libest reads no date."""
+    headers = (("Retry-After", str(max(1, retry_after))),)
+    return WireResponse(status=202, media_type=PLAIN_TEXT, headers=headers)
 
 
 def unknown_path(correlation_id: str, detail: str) -> ProtocolViolation:

@@ -47,7 +47,7 @@ class ESTExchange:
         if isinstance(result, Issued):
             return encode.encode_certificate(result.record.der, self.layout)
         if isinstance(result, Pending):
-            return encode.encode_pending(result.retry_after)
+            return failures.encode_pending(result.retry_after)
         return failures.encode_rejection(result, authorization_shown=self.authorization_shown)
 
 

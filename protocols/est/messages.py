@@ -8,7 +8,6 @@ PKCS10 = "application/pkcs10"
 CERTIFICATES = "application/pkcs7-mime"
 CERTIFICATE = "application/pkcs7-mime; smime-type=certs-only"
 CSR_ATTRIBUTES = "application/csrattrs"
-PLAIN_TEXT = "text/plain; charset=utf-8"
 
 HTTP_BASIC = "http_basic"
 CLIENT_CERTIFICATE = "client_certificate"

@@ -112,6 +112,7 @@ async def _check_names_issued(subject: x509.Name, names: list[x509.GeneralName])
     result = await _send(site, ask)
 
     if not isinstance(result, Issued):
+        assert isinstance(result, Rejected)
         assert result.reason in ANSWERS, result
         assert await site.certificates() == []
         return
@@ -138,6 +139,7 @@ async def _check_renewal(subject: x509.Name, names: list[x509.GeneralName]) -> N
         assert same_name(subject, held.certificate.subject)
         assert result.record.certificate.subject == held.certificate.subject
     else:
+        assert isinstance(result, Rejected)
         assert result.reason in ANSWERS, result
 
 

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from enroll.failures import EnrollmentError
-from enroll.result import Issued
+from enroll.result import Issued, Rejected
 from protocols import pkcs10
 from tests.support.csr import (
     a_key,
@@ -92,6 +92,7 @@ async def ask(site: Site, csr: bytes, name: str = "pump-1") -> Outcome:
     if isinstance(result, Issued):
         check_certificate(result.record.der)
         return Outcome(certificate=result.record.certificate, own_name=own_name)
+    assert isinstance(result, Rejected)
     assert not certificates, "a refusal left a certificate behind"
     return Outcome(certificate=None, own_name=own_name, refusal=result.finding)
 
