@@ -39,7 +39,30 @@ class TLSClientCertificate:
         return self.chain[0]
 
 
-Credential = HTTPBasic | TLSClientCertificate
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengePassword:
+    """A secret within the request (RFC 2985 §5.4.1), without a name: the code names the device."""
+
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerCertificate:
+    """The certificate whose key signed the message, and those that came with it.
+
+    The signature proved possession of the leaf's key. Nothing else in it has been checked.
+    """
+
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        return self.chain[0]
+
+
+ShownCertificate = TLSClientCertificate | SignerCertificate
+Secret = HTTPBasic | ChallengePassword
+Credential = ShownCertificate | Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ class Pipeline:
         self, request: EnrollmentRequest, uow: UnitOfWork, trace: DecisionTrace
     ) -> Issued:
         addressed = await address(request, uow, trace)
-        trace.accepted = accepted_credentials(addressed.profile, request.operation)
+        trace.accepted = accepted_credentials(addressed.profile, addressed.request.operation)
         authenticated = await self._authenticate(addressed, uow, trace)
         trace.proven = True
         identified = await identify(authenticated, uow, trace)

@@ -169,6 +169,10 @@ class CertificateRepository(Protocol):
 class CodeRepository(Protocol):
     async def of_device(self, device_id: str) -> Sequence[OneTimeCode]: ...
 
+    async def by_digest(self, digest: bytes) -> Sequence[OneTimeCode]:
+        """Give the codes of this keyed digest, whosever they are: one, or none."""
+        ...
+
     def add(self, code: OneTimeCode) -> None: ...
 
     def consume(self, code: OneTimeCode, at: datetime) -> None:

@@ -12,10 +12,15 @@ from enroll.profiles import KeyUsageBit, ProtocolName
 
 
 class Operation(StrEnum):
-    """The kinds of request."""
+    """The kinds of request.
+
+    BY_CERTIFICATE: the message does not say which, as SCEP's do not: the certificate that is shown
+    renews itself in its own slot, and enrolls for any other.
+    """
 
     INITIAL = "initial"
     RENEWAL = "renewal"
+    BY_CERTIFICATE = "by_certificate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

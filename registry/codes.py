@@ -23,6 +23,10 @@ class SQLCodes:
         rows = await self._session.read(_OF_DEVICE, {"device_id": device_id})
         return [code_from(row) for row in rows]
 
+    async def by_digest(self, digest: bytes) -> Sequence[OneTimeCode]:
+        rows = await self._session.read(_BY_DIGEST, {"digest": digest})
+        return [code_from(row) for row in rows]
+
     def add(self, code: OneTimeCode) -> None:
         values = {
             "code_id": code.code_id,
@@ -72,6 +76,7 @@ def _revoke(value: Place, dialect: sa.Dialect) -> sa.Executable:
 
 
 _OF_DEVICE = Query(sa.select(codes).where(codes.c.device_id == sa.bindparam("device_id")))
+_BY_DIGEST = Query(sa.select(codes).where(codes.c.digest == sa.bindparam("digest")))
 _INSERT = inserting(
     codes,
     "code_id",

@@ -135,6 +135,7 @@ codes = Table(
     Column("expires_at", _TIME, nullable=False),
     Column("revoked_at", _TIME),
     Index("codes_device", "device_id"),
+    Index("codes_digest", "digest"),
 )
 
 certificates = Table(

@@ -1,8 +1,11 @@
 """Which endpoint was asked: the enrollment profile, its tenant, and the policy they stand under."""
 
+from dataclasses import replace
+
 from cryptography.hazmat.primitives import hashes
 
-from enroll.credentials import TLSClientCertificate
+from enroll.certificates import CertificateRecord
+from enroll.credentials import ShownCertificate
 from enroll.failures import NotAuthorized
 from enroll.ports import UnitOfWork
 from enroll.profiles import CertificateClass, EnrollmentProfile, PolicySnapshot
@@ -18,12 +21,17 @@ async def address(request: EnrollmentRequest, uow: UnitOfWork, trace: DecisionTr
     """Resolve the profile that the request is for.
 
     It is the one in the path; without one, on renewal, that of the presented certificate's slot;
-    else the default tenant's default.
+    else the default tenant's default. A request that does not say what it is renews that slot, and
+    is a first enrollment for any other.
 
     Raises NotAuthorized if there is no such profile, or it does not serve this protocol.
     """
     policy = await uow.policy.snapshot()
-    slug = request.origin.profile or await _implied_slug(request, uow, policy)
+    shown = await _shown(request, uow)
+    slug = request.origin.profile or _implied_slug(shown, policy)
+    if request.operation is Operation.BY_CERTIFICATE:
+        fills = shown is not None and shown.profile == slug
+        request = replace(request, operation=Operation.RENEWAL if fills else Operation.INITIAL)
     profile = policy.enrollment_profiles.get(slug)
     if profile is None or request.origin.protocol not in profile.protocols:
         trace.failed("profile", slug)
@@ -46,13 +54,22 @@ def default_profile(policy: PolicySnapshot) -> EnrollmentProfile | None:
     return policy.enrollment_profiles.get(tenant.default_profile) if tenant else None
 
 
-async def _implied_slug(request: EnrollmentRequest, uow: UnitOfWork, policy: PolicySnapshot) -> str:
-    if request.operation is Operation.RENEWAL:
-        for credential in request.credentials:
-            if isinstance(credential, TLSClientCertificate):
-                fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
-                record = await uow.certificates.by_fingerprint(fingerprint)
-                if record is not None and record.certificate_class in _OF_DEVICES:
-                    return record.profile
+async def _shown(request: EnrollmentRequest, uow: UnitOfWork) -> CertificateRecord | None:
+    """Find the device's certificate that was shown, where the operation depends on it."""
+    unsaid = request.operation is Operation.BY_CERTIFICATE
+    if not unsaid and (request.operation is Operation.INITIAL or request.origin.profile):
+        return None
+    for credential in request.credentials:
+        if isinstance(credential, ShownCertificate):
+            fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
+            record = await uow.certificates.by_fingerprint(fingerprint)
+            if record is not None and record.certificate_class in _OF_DEVICES:
+                return record
+    return None
+
+
+def _implied_slug(shown: CertificateRecord | None, policy: PolicySnapshot) -> str:
+    if shown is not None:
+        return shown.profile
     profile = default_profile(policy)
     return profile.slug if profile else ""

@@ -10,12 +10,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from enroll.certificates import CertificateRecord
 from enroll.credentials import (
     Authentication,
+    ChallengePassword,
     CredentialKind,
     HTTPBasic,
     OneTimeCode,
-    TLSClientCertificate,
+    Secret,
+    ShownCertificate,
 )
-from enroll.device import DeviceState
+from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
 from enroll.policy.renewal import check_valid_now
 from enroll.policy.repetition import answer_of
@@ -26,7 +28,7 @@ from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
 
 ByThirdParty = Callable[
-    [Addressed, TLSClientCertificate, frozenset[CredentialKind], UnitOfWork, DecisionTrace],
+    [Addressed, ShownCertificate, frozenset[CredentialKind], UnitOfWork, DecisionTrace],
     Awaitable[Authenticated],
 ]
 """Proves a device by a certificate that was not issued here: see `enroll.stages.third_party`."""
@@ -71,12 +73,12 @@ class Authenticate:
     ) -> Authenticated:
         """Prove a device, or raise NotAuthenticated, NotAuthorized or SIGNER_NOT_TRUSTED."""
         accepted = accepted_credentials(step.profile, step.request.operation)
-        basic, certificate = _shown(step)
+        secret, certificate = _shown(step)
         by_certificate = certificate is not None and CredentialKind.OWN_CERTIFICATE in accepted
-        by_code = basic is not None and CredentialKind.ONE_TIME_CODE in accepted
+        by_code = secret is not None and CredentialKind.ONE_TIME_CODE in accepted
         if by_code and not (by_certificate and step.request.operation is Operation.RENEWAL):
-            assert basic is not None  # noqa: S101 - told apart above; for the type checker
-            return await self._by_code(step, basic, uow, trace)
+            assert secret is not None  # noqa: S101 - told apart above; for the type checker
+            return await self._by_code(step, secret, uow, trace)
         if certificate is not None:
             record = await _issued_here(certificate, uow)
             if record is None:
@@ -90,27 +92,28 @@ class Authenticate:
                 f"profile {step.profile.slug!r} does not take a certificate for this operation",
                 finding="credential_not_sufficient",
             )
-        finding = "no_credential" if basic is None else "credential_not_accepted"
+        finding = "no_credential" if secret is None else "credential_not_accepted"
         trace.failed("credential", finding)
         raise NotAuthenticated("no credential that this profile accepts was shown", finding=finding)
 
     async def _by_code(
-        self, step: Addressed, basic: HTTPBasic, uow: UnitOfWork, trace: DecisionTrace
+        self, step: Addressed, secret: Secret, uow: UnitOfWork, trace: DecisionTrace
     ) -> Authenticated:
         """Find the device's code with the same work whether device and code exist or not."""
         now = self._clock.now()
-        digest = self._vault.digest(basic.password)
-        device = await uow.devices.by_reference(step.tenant.tenant_id, basic.username)
-        if device is not None and device.state is not DeviceState.DELETED:
-            trace.device = device
-        codes = await uow.codes.of_device(trace.device.device_id if trace.device else NOBODY)
-        hmac.compare_digest(digest, self._no_code)
-        matching = [each for each in codes if hmac.compare_digest(digest, each.digest)]
+        digest = self._vault.digest(secret.password)
+        if isinstance(secret, HTTPBasic):
+            matching = await self._code_of_named(step, secret.username, digest, uow, trace)
+        else:
+            matching = await self._code_by_itself(step, digest, uow, trace)
         if trace.device is None or not matching:
-            finding = "code_wrong" if trace.device else "identity_unknown"
+            named = trace.device is not None or (
+                isinstance(secret, ChallengePassword) and not matching
+            )
+            finding = "code_wrong" if named else "identity_unknown"
             trace.failed("one-time code", finding)
             raise NotAuthenticated("name and code do not belong together", finding=finding)
-        code = matching[0]
+        code = next((each for each in matching if each.is_active(now)), matching[0])
         usable = code.is_active(now)
         if not usable:
             await self._check_repetition(step, code, uow, trace)
@@ -126,6 +129,26 @@ class Authenticate:
             ),
             repeat_only=not usable,
         )
+
+    async def _code_of_named(
+        self, step: Addressed, name: str, digest: bytes, uow: UnitOfWork, trace: DecisionTrace
+    ) -> list[OneTimeCode]:
+        """Give what goes with the secret of the codes that the named device has."""
+        _note_device(trace, await uow.devices.by_reference(step.tenant.tenant_id, name))
+        codes = await uow.codes.of_device(trace.device.device_id if trace.device else NOBODY)
+        hmac.compare_digest(digest, self._no_code)
+        return [each for each in codes if hmac.compare_digest(digest, each.digest)]
+
+    async def _code_by_itself(
+        self, step: Addressed, digest: bytes, uow: UnitOfWork, trace: DecisionTrace
+    ) -> list[OneTimeCode]:
+        """Give the code of this digest, which names its device: one of this tenant's."""
+        codes = await uow.codes.by_digest(digest)
+        device = await uow.devices.by_id(codes[0].device_id if codes else NOBODY)
+        if device is not None and device.tenant_id == step.tenant.tenant_id:
+            _note_device(trace, device)
+        hmac.compare_digest(digest, self._no_code)
+        return [each for each in codes if device is not None and each.device_id == device.device_id]
 
     async def _check_repetition(
         self, step: Addressed, code: OneTimeCode, uow: UnitOfWork, trace: DecisionTrace
@@ -184,9 +207,7 @@ class Authenticate:
         )
 
 
-async def _issued_here(
-    credential: TLSClientCertificate, uow: UnitOfWork
-) -> CertificateRecord | None:
+async def _issued_here(credential: ShownCertificate, uow: UnitOfWork) -> CertificateRecord | None:
     """Find the very certificate in the registry, if it was issued here."""
     fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
     record = await uow.certificates.by_fingerprint(fingerprint)
@@ -195,14 +216,20 @@ async def _issued_here(
     return record
 
 
-def _shown(step: Addressed) -> tuple[HTTPBasic | None, TLSClientCertificate | None]:
-    basic = certificate = None
+def _shown(step: Addressed) -> tuple[Secret | None, ShownCertificate | None]:
+    secret: Secret | None = None
+    certificate: ShownCertificate | None = None
     for credential in step.request.credentials:
-        if isinstance(credential, HTTPBasic):
-            basic = credential
-        else:
+        if isinstance(credential, ShownCertificate):
             certificate = credential
-    return basic, certificate
+        else:
+            secret = credential
+    return secret, certificate
+
+
+def _note_device(trace: DecisionTrace, device: Device | None) -> None:
+    if device is not None and device.state is not DeviceState.DELETED:
+        trace.device = device
 
 
 def _why_spent(code: OneTimeCode) -> str:

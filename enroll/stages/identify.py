@@ -2,7 +2,7 @@
 
 from cryptography.hazmat.primitives import hashes
 
-from enroll.credentials import HTTPBasic, TLSClientCertificate
+from enroll.credentials import HTTPBasic, ShownCertificate
 from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
 from enroll.policy.identities import claims_of, foreign_claims, names_of
@@ -66,7 +66,7 @@ async def _shown_certificate_owner(step: Authenticated, uow: UnitOfWork) -> froz
     if step.presented is not None or step.third_party is not None:
         return frozenset()
     for credential in step.addressed.request.credentials:
-        if isinstance(credential, TLSClientCertificate):
+        if isinstance(credential, ShownCertificate):
             fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
             record = await uow.certificates.by_fingerprint(fingerprint)
             if record is not None and record.device_id is not None:

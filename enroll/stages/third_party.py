@@ -1,7 +1,7 @@
 """A certificate under a maker's or another trusted CA is good, and it is this device's."""
 
 from enroll.certificates import CertificateRecord, CertificateStatus
-from enroll.credentials import Authentication, CredentialKind, TLSClientCertificate
+from enroll.credentials import Authentication, CredentialKind, ShownCertificate
 from enroll.device import Device, DeviceIdentity, IdentityKind
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
 from enroll.policy.identities import Claims, claims_of
@@ -48,7 +48,7 @@ class ThirdParty:
     async def __call__(
         self,
         step: Addressed,
-        credential: TLSClientCertificate,
+        credential: ShownCertificate,
         accepted: frozenset[CredentialKind],
         uow: UnitOfWork,
         trace: DecisionTrace,
@@ -70,7 +70,7 @@ class ThirdParty:
     def _trusted(
         self,
         step: Addressed,
-        credential: TLSClientCertificate,
+        credential: ShownCertificate,
         accepted: frozenset[CredentialKind],
     ) -> tuple[TrustedPath, TrustAnchor]:
         """Find a path to an anchor that is good for this profile and operation."""

@@ -20,6 +20,12 @@ class MemoryCodes:
         found = (tables.codes.get(each, moment) for each in tables.codes_of.of(device_id, moment))
         return [each for each in found if each is not None]
 
+    async def by_digest(self, digest: bytes) -> Sequence[OneTimeCode]:
+        tables, moment = self._session.tables, self._session.moment
+        ids = tables.codes_by_digest.of(digest, moment)
+        found = (tables.codes.get(each, moment) for each in ids)
+        return [each for each in found if each is not None]
+
     def add(self, code: OneTimeCode) -> None:
         self._session.stage(lambda: _add(self._session.tables, code))
 
@@ -34,6 +40,7 @@ def _add(tables: Tables, code: OneTimeCode) -> None:
     check_row(known=(tables.devices.get(code.device_id),), unused=(tables.codes.get(code.code_id),))
     tables.codes.put(code.code_id, code)
     tables.codes_of.add(code.device_id, code.code_id)
+    tables.codes_by_digest.add(code.digest, code.code_id)
 
 
 def _consume(tables: Tables, code: OneTimeCode, at: datetime) -> None:

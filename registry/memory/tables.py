@@ -49,6 +49,7 @@ class Tables:
         self.certificates_of: Lists[str, str] = Lists(history)
         self.codes: Rows[str, OneTimeCode] = Rows(history)
         self.codes_of: Lists[str, str] = Lists(history)
+        self.codes_by_digest: Lists[bytes, str] = Lists(history)
         self.attempts: Rows[int, tuple[int, Attempt]] = Rows(history)
         self.events_of: Lists[str | None, EnrollmentEvent] = Lists(history)
         self.crls: Rows[str, RevocationList] = Rows(history)

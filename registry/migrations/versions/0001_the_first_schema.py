@@ -242,6 +242,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("codes", schema=None) as batch_op:
         batch_op.create_index("codes_device", ["device_id"], unique=False)
+        batch_op.create_index("codes_digest", ["digest"], unique=False)
 
     op.create_table(
         "device_identities",
@@ -266,6 +267,7 @@ def downgrade() -> None:
 
     op.drop_table("device_identities")
     with op.batch_alter_table("codes", schema=None) as batch_op:
+        batch_op.drop_index("codes_digest")
         batch_op.drop_index("codes_device")
 
     op.drop_table("codes")

@@ -258,3 +258,31 @@ async def test_a_used_up_code_can_be_revoked(registry: Registry) -> None:
     assert await read(registry, code) == replace(
         code, uses=1, revoked_at=START + timedelta(hours=1)
     )
+
+
+async def test_a_code_is_found_by_its_digest_whosever_it_is(registry: Registry) -> None:
+    first = a_code(code_id="c-1", digest=b"\x01" * 32)
+    second = a_code(code_id="c-2", device_id=OTHER.device_id, digest=b"\x02" * 32)
+    await add(registry, first, second)
+
+    found = await look(registry, lambda uow: uow.codes.by_digest(b"\x02" * 32))
+
+    assert list(found) == [second]
+
+
+async def test_no_code_is_found_by_a_digest_that_none_has(registry: Registry) -> None:
+    await add(registry, a_code(digest=b"\x01" * 32))
+
+    found = await look(registry, lambda uow: uow.codes.by_digest(b"\x01" * 31 + b"\x00"))
+
+    assert list(found) == []
+
+
+async def test_a_code_found_by_its_digest_is_as_it_is_now(registry: Registry) -> None:
+    code = a_code(digest=b"\x01" * 32)
+    await add(registry, code)
+    await consume(registry, code)
+
+    (found,) = await look(registry, lambda uow: uow.codes.by_digest(code.digest))
+
+    assert found.uses == 1
