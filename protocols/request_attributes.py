@@ -1,5 +1,6 @@
 """The attributes of a PKCS#10 request that mean something here; the others are passed over."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from enroll.failures import Malformed
@@ -12,7 +13,7 @@ CHALLENGE_PASSWORD_CHARACTERS = 255
 _EXTENSION_REQUEST = bytes.fromhex("06092a864886f70d01090e")
 _MICROSOFT_EXTENSION_REQUEST = bytes.fromhex("060a2b06010401823702010e")
 _CHALLENGE_PASSWORD = bytes.fromhex("06092a864886f70d010907")
-_CHANGE_SUBJECT_NAME = bytes.fromhex("06082b06010505070724")
+CHANGE_SUBJECT_NAME = bytes.fromhex("06082b06010505070724")
 _SUBJECT_ALTERNATIVE_NAME = bytes.fromhex("0603551d11")
 _KEY_USAGE = bytes.fromhex("0603551d0f")
 # Bits of the first octet of RFC 5280 §4.2.1.3 KeyUsage; bit 0 is its highest.
@@ -42,23 +43,37 @@ def read_attributes(attributes: bytes, limits: DERLimits) -> Wishes:
 
     Raises Malformed for what has not the shape that its RFC gives it, and for what is there twice.
     """
-    values = _attributes(attributes)
-    extensions = _requested_extensions(values)
+    values = attribute_values(attributes)
+    challenge = values.get(_CHALLENGE_PASSWORD)
+    change = values.get(CHANGE_SUBJECT_NAME)
+    return read_wishes(
+        requested_extensions(values),
+        _only_one(change) if change is not None else None,
+        _challenge_password(challenge) if challenge is not None else None,
+        limits,
+    )
+
+
+def read_wishes(
+    extensions: dict[bytes, bytes],
+    change: der.Element | None,
+    challenge_password: str | None,
+    limits: DERLimits,
+) -> Wishes:
+    """Put together what extensions and a ChangeSubjectName ask for. Raises Malformed."""
     usage = extensions.get(_KEY_USAGE)
     names = extensions.get(_SUBJECT_ALTERNATIVE_NAME)
-    change = values.get(_CHANGE_SUBJECT_NAME)
     change_subject, change_names = _change_of_names(change) if change is not None else (None, None)
-    challenge = values.get(_CHALLENGE_PASSWORD)
     return Wishes(
         key_usage=_key_usage(usage, limits) if usage is not None else None,
         subject_alternative_names=_general_names(names, limits) if names is not None else None,
         change_subject=change_subject,
         change_subject_alternative_names=change_names,
-        challenge_password=_challenge_password(challenge) if challenge is not None else None,
+        challenge_password=challenge_password,
     )
 
 
-def _attributes(content: bytes) -> dict[bytes, list[der.Element]]:
+def attribute_values(content: bytes) -> dict[bytes, list[der.Element]]:
     """Give the values of each attribute by its type, an OBJECT IDENTIFIER in DER."""
     found: dict[bytes, list[der.Element]] = {}
     for attribute in der.split(content):
@@ -72,7 +87,7 @@ def _attributes(content: bytes) -> dict[bytes, list[der.Element]]:
     return found
 
 
-def _requested_extensions(attributes: dict[bytes, list[der.Element]]) -> dict[bytes, bytes]:
+def requested_extensions(attributes: dict[bytes, list[der.Element]]) -> dict[bytes, bytes]:
     """Give the value of each requested extension by its OBJECT IDENTIFIER in DER."""
     lists = [
         _only_one(attributes[kind])
@@ -81,8 +96,13 @@ def _requested_extensions(attributes: dict[bytes, list[der.Element]]) -> dict[by
     ]
     if len(lists) > 1:
         raise Malformed("extensions are asked for twice", finding="duplicate_attribute")
+    return extension_values(_elements(lists[0])) if lists else {}
+
+
+def extension_values(extensions: Iterable[der.Element]) -> dict[bytes, bytes]:
+    """Give the value of each extension by its OBJECT IDENTIFIER in DER. Raises Malformed."""
     found: dict[bytes, bytes] = {}
-    for extension in _elements(lists[0]) if lists else ():
+    for extension in extensions:
         parts = _elements(extension)
         if [part.tag for part in parts] not in _EXTENSION_SHAPES:
             raise Malformed("a requested extension has not the shape of one")
@@ -111,12 +131,12 @@ def _general_names(value: bytes, limits: DERLimits) -> bytes:
     return value
 
 
-def _change_of_names(values: list[der.Element]) -> tuple[bytes | None, bytes | None]:
+def _change_of_names(change: der.Element) -> tuple[bytes | None, bytes | None]:
     """Read RFC 6402 §2.8 ChangeSubjectName: a Name, GeneralNames or both, neither of them tagged.
 
     A Name is a SEQUENCE of SETs and GeneralNames are not, which tells the two apart.
     """
-    parts = _elements(_only_one(values))
+    parts = _elements(change)
     subject = names = None
     for part in parts:
         inner = [element.tag for element in _elements(part)]

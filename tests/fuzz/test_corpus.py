@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.fuzz_crmf import fuzz_crmf
 from tests.fuzz.fuzz_est_body import fuzz_est_body
 from tests.fuzz.fuzz_est_head import fuzz_est_head
 from tests.fuzz.fuzz_pkcs10 import fuzz_pkcs10
@@ -18,6 +19,7 @@ CORPUS = Path(__file__).parent / "corpus"
 CPU_SECONDS = 0.05
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "crmf": fuzz_crmf,
     "pkcs10": fuzz_pkcs10,
     "est_body": fuzz_est_body,
     "est_head": fuzz_est_head,
@@ -50,7 +52,7 @@ def test_the_corpus_of_others_is_taken_by_each_target(name: str) -> None:
         check(TARGETS[name], file.read_bytes())
 
 
-@pytest.mark.parametrize("target", [fuzz_pkcs10, fuzz_est_body])
+@pytest.mark.parametrize("target", [fuzz_pkcs10, fuzz_est_body, fuzz_crmf])
 @pytest.mark.parametrize("bomb", bombs().values(), ids=bombs().keys())
 def test_security_P1_a_bomb_is_refused_at_small_cost(
     target: Callable[[bytes], None], bomb: bytes

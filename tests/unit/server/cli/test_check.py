@@ -23,7 +23,6 @@ EVERYTHING = {
     "CA root",
     "CA issuing",
     "TLS",
-    "Key Generation",
 }
 
 
