@@ -1,20 +1,82 @@
-"""Orders for the server's own certificates."""
+"""The server's own certificates: which kinds there are, and the orders for them."""
 
 import ipaddress
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ca.keys.software import KeyKind
 from enroll.certificates import IssuanceOrder
 from enroll.profiles import KeyUsageBit
 
 TLS_VALIDITY = timedelta(days=90)
+SERVICE_VALIDITY = timedelta(days=365)
+BACKDATE = timedelta(minutes=5)
 CMC_RA = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.28")
+CM_KGA = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.32")
 ALWAYS = ("localhost", "127.0.0.1", "::1")
 _LONGEST_COMMON_NAME = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceKind:
+    """A certificate that the server makes for itself and renews, under the issuing CA.
+
+    `name` names its files (`ca/NAME.pem`, `keys/NAME.key`), `profile` its records in the registry,
+    `title` stands in its subject and in what is told to operators. To add one, write a constant
+    like those below and put it into `server.service_certificates.KINDS`: from then on the server
+    makes it at its start and renews it, and `enroll check` and the backup of a home know of it.
+    Who needs it asks `ServiceCertificates.of(KIND)`: `current()` is what to show and sign with,
+    `usable()` also holds those before it, as long as they are valid, for what was encrypted to
+    them.
+    """
+
+    name: str
+    profile: str
+    title: str
+    key_kind: KeyKind
+    key_usage: frozenset[KeyUsageBit]
+    extended_key_usage: tuple[x509.ObjectIdentifier, ...]
+
+
+KEY_GENERATION = ServiceKind(
+    name="key-generation",
+    profile="key-generation",
+    title="Key Generation",
+    key_kind=KeyKind.P_256,
+    key_usage=frozenset({KeyUsageBit.DIGITAL_SIGNATURE}),
+    extended_key_usage=(CM_KGA,),
+)
+"""Signs the keys that are made for devices: id-kp-cmKGA (RFC 9480 §2.2, RFC 7030 §4.4.2)."""
+
+
+def service_order(
+    kind: ServiceKind,
+    key: CertificatePublicKeyTypes,
+    *,
+    serial_number: int,
+    issuer: str,
+    now: datetime,
+    not_before: datetime,
+    not_after: datetime,
+) -> IssuanceOrder:
+    """Order a certificate of a kind: a year, within the issuer's own time."""
+    start = now.replace(microsecond=0)
+    return IssuanceOrder(
+        serial_number=serial_number,
+        issuer=issuer,
+        subject=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, kind.title)]),
+        subject_alternative_names=(),
+        public_key=key,
+        key_usage=kind.key_usage,
+        extended_key_usage=kind.extended_key_usage,
+        not_valid_before=max(start - BACKDATE, not_before),
+        not_valid_after=min(start + SERVICE_VALIDITY, not_after),
+    )
 
 
 def tls_order(
@@ -43,7 +105,7 @@ def tls_order(
         public_key=key,
         key_usage=frozenset({KeyUsageBit.DIGITAL_SIGNATURE}),
         extended_key_usage=(ExtendedKeyUsageOID.SERVER_AUTH, CMC_RA),
-        not_valid_before=max(start - timedelta(minutes=5), not_before),
+        not_valid_before=max(start - BACKDATE, not_before),
         not_valid_after=min(start + TLS_VALIDITY, not_after),
     )
 

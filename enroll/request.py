@@ -7,6 +7,7 @@ from enum import StrEnum
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
+from enroll.channel import Channel
 from enroll.credentials import Credential
 from enroll.profiles import KeyUsageBit, ProtocolName
 
@@ -60,9 +61,13 @@ class RequestOrigin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentRequest:
-    """One request to enroll or renew; `origin.profile` is the slug from its path, if any."""
+    """One request to enroll or renew; `origin.profile` is the slug from its path, if any.
+
+    `channel` is the TLS connection that it came over, where its protocol can be bound to one.
+    """
 
     origin: RequestOrigin
     operation: Operation
     certificate_request: CertificateRequest
     credentials: tuple[Credential, ...] = ()
+    channel: Channel | None = None

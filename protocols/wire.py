@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from enroll.channel import Channel
 from enroll.request import EnrollmentRequest, RequestOrigin
 from enroll.result import EnrollmentResult, Rejected
 
@@ -26,7 +27,8 @@ class WireRequest:
     `path` is what follows the mount point, still percent-encoded; `query` is raw too. `headers`
     looks names up without regard to case. `peer_chain` holds the certificates that the client sent
     in its TLS handshake, DER, its own first; the handshake proved possession of the first one's
-    key and nothing else. With a `fault`, `body` is empty and the connection closes afterwards.
+    key and nothing else. `channel` is the TLS connection to the client itself, where there is one.
+    With a `fault`, `body` is empty and the connection closes afterwards.
     """
 
     method: str
@@ -38,6 +40,7 @@ class WireRequest:
     peer_address: str
     correlation_id: str
     received_at: datetime
+    channel: Channel | None = None
     fault: TransportFault | None = None
 
 

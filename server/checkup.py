@@ -19,6 +19,7 @@ from server.clock import SystemClock
 from server.config.load import Config, ConfigurationError, load_config
 from server.home import Home, HomeError, read_passphrase, read_private
 from server.identity import check_tls_certificate
+from server.service_certificates import KINDS
 from server.times import print_duration, rfc3339
 from server.wiring import Office, open_key, open_office, open_secrets, read_certificate
 
@@ -52,12 +53,15 @@ def examine(home: Home) -> list[Finding]:
         *asyncio.run(_registry(home, config)),
         *_authorities(home, now),
         _tls(home, config, now),
+        *_services(home, now),
     ]
 
 
 def _keys(home: Home, config: Config) -> Iterator[Finding]:
     """Open every key, and see that those of CAs belong to their certificates."""
     pairs = [(home.issuing_key, home.issuing_certificate), (home.audit_key, None)]
+    services = [home.service_key(each.name) for each in KINDS]
+    pairs += [(path, None) for path in services if path.exists()]
     if home.root_key.exists():
         pairs.append((home.root_key, home.root_certificate))
     else:
@@ -163,6 +167,25 @@ def _tls(home: Home, config: Config, now: datetime) -> Finding:
         return _wrong("TLS", str(error))
     detail = f"until {rfc3339(certificate.not_valid_after_utc)}"
     return _chain(pem, read_certificate(home.root_certificate), detail, ours=ours)
+
+
+def _services(home: Home, now: datetime) -> Iterator[Finding]:
+    """Look at the server's own certificates of other kinds, which renew themselves."""
+    for kind in KINDS:
+        path = home.service_certificate(kind.name)
+        if not path.exists():
+            yield _good(kind.title, "the server makes a certificate when it starts")
+            continue
+        try:
+            ends = read_certificate(path).not_valid_after_utc
+        except HomeError as error:
+            yield _warning(kind.title, f"{error}; the server makes another when it starts")
+            continue
+        if now > ends:
+            words = f"expired at {rfc3339(ends)}; the server makes another when it starts"
+            yield _warning(kind.title, words)
+        else:
+            yield _good(kind.title, f"until {rfc3339(ends)}")
 
 
 def _check_operators_key(home: Home, config: Config, certificate: x509.Certificate) -> None:

@@ -44,11 +44,17 @@ class Home:
 
     @property
     def tls_key(self) -> Path:
-        return self.path / "keys" / "tls.key"
+        return self.service_key("tls")
 
     @property
     def tls_certificate(self) -> Path:
-        return self.path / "ca" / "tls.pem"
+        return self.service_certificate("tls")
+
+    def service_key(self, name: str) -> Path:
+        return self.path / "keys" / f"{name}.key"
+
+    def service_certificate(self, name: str) -> Path:
+        return self.path / "ca" / f"{name}.pem"
 
     @property
     def audit_key(self) -> Path:

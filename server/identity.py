@@ -3,30 +3,30 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
 import structlog
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from ca.ceremony import ISSUING
-from ca.keys.software import (
-    KeyKind,
-    SoftwareKey,
-    make_private_key,
-    seal_private_key,
-)
+from ca.keys.software import KeyKind, make_private_key
 from ca.service import tls_order
-from enroll.certificates import CertificateRecord, CertificateStatus, new_serial_number
-from enroll.policy.keys import spki_of
-from enroll.profiles import CertificateClass
+from enroll.certificates import new_serial_number
 from server.clock import SystemRandomness
-from server.home import HomeError, read_passphrase, read_private, write_private, write_public
+from server.home import HomeError, read_private
 from server.http.tls import ServerCredentials, TLSKey, make_context
-from server.wiring import Works, open_key
+from server.service_certificates import (
+    file_state,
+    is_old,
+    load,
+    put_in_place,
+    stored,
+)
+from server.wiring import Works
 
+NAME = "tls"
 PROFILE = "tls-server"
 _log = structlog.get_logger("identity")
 
@@ -72,18 +72,18 @@ class ServerIdentity:
             paths = [home.tls_certificate, home.tls_key]
             if self._renews and self._is_due(paths):
                 await _renew(self.works, self.works.office.clock.now())
-        files = tuple(_state(each) for each in paths)
+        files = tuple(file_state(each) for each in paths)
         if self._contexts is None or files != self._files:
             self._take(_operators(self.works) if section.certificate_file else _ours(self.works))
             self._files = files
 
     def _is_due(self, paths: list[Path]) -> bool:
-        if self._contexts is not None and self._files == tuple(_state(each) for each in paths):
+        if self._contexts is not None and self._files == tuple(file_state(each) for each in paths):
             found: x509.Certificate | None = self._contexts.certificate
         else:
             found = _stored(self.works)
         now = self.works.office.clock.now()
-        return found is None or _is_old(found, now) or not _covers(found, self.works)
+        return found is None or is_old(found, now) or not _covers(found, self.works)
 
     def _take(self, credentials: ServerCredentials) -> None:
         self._contexts = Contexts(
@@ -98,11 +98,6 @@ class ServerIdentity:
         return self._contexts
 
 
-def _is_old(certificate: x509.Certificate, now: datetime) -> bool:
-    lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    return now > certificate.not_valid_after_utc - lifetime / 3
-
-
 def _covers(certificate: x509.Certificate, works: Works) -> bool:
     """Tell whether every configured host stands in the certificate."""
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -112,34 +107,13 @@ def _covers(certificate: x509.Certificate, works: Works) -> bool:
 
 def _stored(works: Works) -> x509.Certificate | None:
     """Give the certificate in the home, if it is there and goes with the key beside it."""
-    home = works.office.home
-    if not home.tls_certificate.exists() or not home.tls_key.exists():
-        return None
-    try:
-        found = _ours(works)
-    except (HomeError, ValueError):
-        return None
-    if found.certificate.public_key() != found.key.public_key():
-        return None  # The machine died between writing the one and the other.
-    return found.certificate
-
-
-def _state(path: Path) -> object:
-    """Tell one state of a file from another."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+    found = stored(works.office, NAME)
+    return None if found is None else found.certificate
 
 
 def _ours(works: Works) -> ServerCredentials:
-    home, config = works.office.home, works.office.config
-    passphrase = read_passphrase(home.resolve(config.keys.passphrase_file))
-    chain = x509.load_pem_x509_certificates(home.tls_certificate.read_bytes())
-    return ServerCredentials(
-        certificate=chain[0], chain=chain[1:], key=open_key(home.tls_key, passphrase)
-    )
+    found = load(works.office, NAME)
+    return ServerCredentials(certificate=found.certificate, chain=found.chain, key=found.key)
 
 
 def _operators(works: Works) -> ServerCredentials:
@@ -182,44 +156,15 @@ def _names(certificate: x509.Certificate, host: str) -> bool:
 
 
 async def _renew(works: Works, now: datetime) -> None:
-    """Issue, record, and only then put in place."""
-    office = works.office
-    passphrase = read_passphrase(office.home.resolve(office.config.keys.passphrase_file))
-    key: SoftwareKey = make_private_key(KeyKind.P_256)
+    key = make_private_key(KeyKind.P_256)
     order = tls_order(
         key.public_key(),
-        office.config.server.hosts,
+        works.office.config.server.hosts,
         serial_number=new_serial_number(SystemRandomness().octets(20)),
         issuer=ISSUING,
         now=now,
         not_before=works.authority.not_valid_before(ISSUING),
         not_after=works.authority.not_valid_after(ISSUING),
     )
-    issued = await works.authority.issue(order)
-    record = CertificateRecord(
-        fingerprint=sha256(issued.der).hexdigest(),
-        issuer=issued.issuer,
-        serial_number=f"{order.serial_number:x}",
-        device_id=None,
-        profile=PROFILE,
-        certificate_class=CertificateClass.SERVICE,
-        certificate_profile=PROFILE,
-        certificate_profile_version=1,
-        spki_sha256=sha256(spki_of(order.public_key)).hexdigest(),
-        der=issued.der,
-        not_valid_before=order.not_valid_before,
-        not_valid_after=order.not_valid_after,
-        status=CertificateStatus.ACTIVE,
-        issued_at=now,
-        confirmed_at=now,
-    )
-    async with office.registry.unit_of_work() as uow:
-        uow.certificates.add(record)
-        await uow.commit()
-    write_private(office.home.tls_key, seal_private_key(key, passphrase, SystemRandomness()))
-    chain = [issued.der, *issued.chain[:1]]
-    pem = b"".join(
-        x509.load_der_x509_certificate(each).public_bytes(Encoding.PEM) for each in chain
-    )
-    write_public(office.home.tls_certificate, pem)
+    await put_in_place(works, NAME, PROFILE, key, order)
     _log.info("TLS certificate made", not_after=order.not_valid_after.isoformat())

@@ -38,6 +38,7 @@ from server.observability.logging import configure_logging
 from server.observability.metrics import Metrics
 from server.publishing import Publishing
 from server.revocation import RevocationPublisher
+from server.service_certificates import ServiceCertificates
 from server.wiring import Works, crl_lifetimes, open_works, with_config
 
 TLS_PERIOD = 60.0
@@ -119,6 +120,7 @@ class Server:
             LoadLimits(exchanges=limits.exchanges, queue_seconds=limits.queue_seconds)
         )
         self._identity = ServerIdentity(works, renews=part.leads)
+        self._services = ServiceCertificates(works, renews=part.leads)
         self._mirror = PolicyMirror(office.registry)
         self._crls = RevocationPublisher(
             office.registry, works.issuers, crl_lifetimes(config), office.clock
@@ -132,6 +134,7 @@ class Server:
         await self._mirror.refresh()
         await self._crls.refresh()
         await self._identity.refresh()
+        await self._services.refresh()
 
     async def listen(self) -> Listening:
         """Bind every configured address and start the timers."""
@@ -267,6 +270,7 @@ class Server:
             Chore(name="policy", period=0.5, run=self._mirror.refresh),
             Chore(name="revocation", period=0.5, run=self._crls.refresh),
             Chore(name="tls", period=TLS_PERIOD, run=self._identity.refresh),
+            Chore(name="services", period=TLS_PERIOD, run=self._services.refresh),
         )
         if not self._part.leads:
             return each

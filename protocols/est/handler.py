@@ -80,6 +80,7 @@ class ESTHandler:
                 operation=operation,
                 certificate_request=pkcs10.decode(decode.decode_body(wire.body), self.limits),
                 credentials=_credentials(wire),
+                channel=wire.channel,
             ),
             layout=decode.decode_layout(wire),
             authorization_shown=authorization_shown,

@@ -130,6 +130,7 @@ class Front:
             body=body,
             peer_chain=peer.chain,
             peer_address=peer.address,
+            channel=peer.channel,
             correlation_id=correlation_id,
             received_at=datetime.now(UTC),
             fault=fault,

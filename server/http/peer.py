@@ -5,6 +5,8 @@ import socket
 import struct
 from contextlib import suppress
 
+from server.http.tls_channel import TLSChannel
+
 # struct tcp_info: eight octets, and thirteen numbers of which the last is tcpi_last_data_recv.
 _TCP_INFO_OCTETS = 56
 _MILLISECONDS = struct.Struct("=52xI")
@@ -19,13 +21,15 @@ def peer_name(transport: asyncio.BaseTransport) -> str:
 class Peer:
     """The other end as exchanges want to know it."""
 
-    __slots__ = ("_chain", "_socket", "address", "gone", "transport")
+    __slots__ = ("_chain", "_socket", "address", "channel", "gone", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.address = peer_name(transport)
         self.gone = False
         self._chain: tuple[bytes, ...] | None = None
+        connection = transport.get_extra_info("tls_connection")
+        self.channel = TLSChannel(connection) if connection is not None else None
         found = transport.get_extra_info("socket")
         self._socket = found if found is not None and found.family != socket.AF_UNIX else None
 

@@ -23,6 +23,7 @@ EVERYTHING = {
     "CA root",
     "CA issuing",
     "TLS",
+    "Key Generation",
 }
 
 

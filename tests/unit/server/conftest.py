@@ -1,11 +1,17 @@
-"""A fresh installation for each test, copied from one that is made once a module."""
+"""A fresh installation for each test, copied from one that is made once a module.
+
+Coroutines are tests here.
+"""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.support.coroutines import pytest_pyfunc_call, runner
 from tests.support.installation import Installation
+
+__all__ = ["pytest_pyfunc_call", "runner"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,226 @@
+"""The certificates that the server makes for itself: their files, and their renewal."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.ceremony import ISSUING
+from ca.keys.software import SoftwareKey, make_private_key, seal_private_key
+from ca.service import BACKDATE, KEY_GENERATION, ServiceKind, service_order
+from enroll.certificates import (
+    CertificateRecord,
+    CertificateStatus,
+    IssuanceOrder,
+    new_serial_number,
+)
+from enroll.policy.keys import spki_of
+from enroll.profiles import CertificateClass
+from server.clock import SystemRandomness
+from server.home import HomeError, read_passphrase, read_private, write_private, write_public
+from server.wiring import Office, Works, open_key
+
+KINDS: tuple[ServiceKind, ...] = (KEY_GENERATION,)
+"""All but the TLS certificate, which an operator may bring himself (`server.identity`)."""
+
+SETTLING = timedelta(minutes=3)
+"""How long a new certificate waits before it is shown: until every worker has loaded it."""
+
+_log = structlog.get_logger("service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceIdentity:
+    """A certificate of the server's own, the chain above it, and its key."""
+
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...]
+    key: SoftwareKey = field(repr=False)
+
+
+class ServiceCertificates:
+    """The server's own certificates of every kind in KINDS."""
+
+    def __init__(self, works: Works, *, renews: bool = True) -> None:
+        self._kept = {each.name: ServiceCertificate(works, each, renews=renews) for each in KINDS}
+
+    def of(self, kind: ServiceKind) -> "ServiceCertificate":
+        return self._kept[kind.name]
+
+    async def refresh(self) -> None:
+        """Bring every kind up to date. Raises HomeError, RegistryUnavailable, …Unavailable."""
+        for each in self._kept.values():
+            await each.refresh()
+
+
+class ServiceCertificate:
+    """One kind's certificate in use, and the one before it while that is still valid."""
+
+    def __init__(self, works: Works, kind: ServiceKind, *, renews: bool = True) -> None:
+        self._works = works
+        self._kind = kind
+        self._renews = renews
+        self._names = (kind.name, previous(kind.name))
+        self._identities: tuple[ServiceIdentity, ...] = ()
+        self._files: tuple[object, ...] = ()
+
+    def current(self) -> ServiceIdentity:
+        """Give what to show and to sign with: the newest that other workers know too.
+
+        Raises HomeError where there is none.
+        """
+        usable = self.usable()
+        if not usable:
+            raise HomeError(f"there is no {self._kind.title} certificate that is valid now")
+        shown_from = usable[0].certificate.not_valid_before_utc + BACKDATE + SETTLING
+        settled = len(usable) == 1 or self._works.office.clock.now() >= shown_from
+        return usable[0] if settled else usable[1]
+
+    def usable(self) -> tuple[ServiceIdentity, ...]:
+        """Give all whose certificates are valid now, the newest first."""
+        now = self._works.office.clock.now()
+        return tuple(each for each in self._identities if _is_valid(each.certificate, now))
+
+    async def refresh(self) -> None:
+        """Load what the files hold if they changed; make another before the newest gets old.
+
+        Raises HomeError, RegistryUnavailable, AuthorityUnavailable.
+        """
+        self._load()
+        now = self._works.office.clock.now()
+        newest = self._identities[0].certificate if self._identities else None
+        if self._renews and (newest is None or is_old(newest, now)):
+            await _make(self._works, self._kind, now)
+            self._load()
+
+    def _load(self) -> None:
+        """Take over a changed pair of files once both are there; until then keep what is in use."""
+        home = self._works.office.home
+        files = tuple(
+            file_state(path)
+            for each in self._names
+            for path in (home.service_certificate(each), home.service_key(each))
+        )
+        if files == self._files:
+            return
+        found = [stored(self._works.office, each) for each in self._names]
+        if found[0] is not None or not self._identities:
+            self._identities = tuple(each for each in found if each is not None)
+            self._files = files if found[0] is not None else ()
+
+
+def previous(name: str) -> str:
+    """Name the files of the certificate before the one of this name."""
+    return f"{name}.previous"
+
+
+def is_old(certificate: x509.Certificate, now: datetime) -> bool:
+    """Tell whether it is in the last third of its time."""
+    lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return now > certificate.not_valid_after_utc - lifetime / 3
+
+
+def stored(office: Office, name: str) -> ServiceIdentity | None:
+    """Give the certificate in the home, if it is there and goes with the key beside it."""
+    if not all(path.exists() for path in _paths(office, name)):
+        return None
+    try:
+        found = load(office, name)
+    except (HomeError, ValueError):
+        return None
+    if found.certificate.public_key() != found.key.public_key():
+        return None  # The machine died between writing the one and the other.
+    return found
+
+
+def load(office: Office, name: str) -> ServiceIdentity:
+    """Read certificate, chain and key. Raises HomeError, ValueError."""
+    certificates, key = _paths(office, name)
+    passphrase = read_passphrase(office.home.resolve(office.config.keys.passphrase_file))
+    chain = x509.load_pem_x509_certificates(certificates.read_bytes())
+    return ServiceIdentity(
+        certificate=chain[0], chain=tuple(chain[1:]), key=open_key(key, passphrase)
+    )
+
+
+def file_state(path: Path) -> object:
+    """Tell one state of a file from another."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+async def put_in_place(
+    works: Works, name: str, profile: str, key: SoftwareKey, order: IssuanceOrder
+) -> None:
+    """Issue, record, and only then write the files. Raises …Unavailable, HomeError."""
+    office = works.office
+    passphrase = read_passphrase(office.home.resolve(office.config.keys.passphrase_file))
+    issued = await works.authority.issue(order)
+    record = CertificateRecord(
+        fingerprint=sha256(issued.der).hexdigest(),
+        issuer=issued.issuer,
+        serial_number=f"{order.serial_number:x}",
+        device_id=None,
+        profile=profile,
+        certificate_class=CertificateClass.SERVICE,
+        certificate_profile=profile,
+        certificate_profile_version=1,
+        spki_sha256=sha256(spki_of(order.public_key)).hexdigest(),
+        der=issued.der,
+        not_valid_before=order.not_valid_before,
+        not_valid_after=order.not_valid_after,
+        status=CertificateStatus.ACTIVE,
+        issued_at=office.clock.now(),
+        confirmed_at=office.clock.now(),
+    )
+    async with office.registry.unit_of_work() as uow:
+        uow.certificates.add(record)
+        await uow.commit()
+    certificates, private = _paths(office, name)
+    write_private(private, seal_private_key(key, passphrase, SystemRandomness()))
+    chain = [issued.der, *issued.chain[:1]]
+    pem = b"".join(
+        x509.load_der_x509_certificate(each).public_bytes(Encoding.PEM) for each in chain
+    )
+    write_public(certificates, pem)
+
+
+async def _make(works: Works, kind: ServiceKind, now: datetime) -> None:
+    """Make a certificate of a kind; the one before it is kept, for what was encrypted to it."""
+    if stored(works.office, kind.name) is not None:
+        _keep_previous(works.office, kind.name)
+    key = make_private_key(kind.key_kind)
+    order = service_order(
+        kind,
+        key.public_key(),
+        serial_number=new_serial_number(SystemRandomness().octets(20)),
+        issuer=ISSUING,
+        now=now,
+        not_before=works.authority.not_valid_before(ISSUING),
+        not_after=works.authority.not_valid_after(ISSUING),
+    )
+    await put_in_place(works, kind.name, kind.profile, key, order)
+    _log.info("certificate made", kind=kind.name, not_after=order.not_valid_after.isoformat())
+
+
+def _keep_previous(office: Office, name: str) -> None:
+    """Copy the pair: whenever the machine dies, one of the two is whole."""
+    certificates, key = _paths(office, name)
+    kept_certificates, kept_key = _paths(office, previous(name))
+    write_private(kept_key, read_private(key))
+    write_public(kept_certificates, certificates.read_bytes())
+
+
+def _paths(office: Office, name: str) -> tuple[Path, Path]:
+    return office.home.service_certificate(name), office.home.service_key(name)
+
+
+def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
