@@ -12,11 +12,23 @@ from ca.issuers import (
     crl_distribution_points,
     signature_hash_for,
 )
+from ca.keys.software import KeyKind
 
 ROOT_YEARS = 20
 ISSUING_YEARS = 10
+_ROOT_KINDS = {KeyKind.P_256: KeyKind.P_384, KeyKind.RSA_3072: KeyKind.RSA_4096}
 ROOT = "root"
 ISSUING = "issuing"
+
+
+def root_kind(issuing: KeyKind) -> KeyKind:
+    """Choose a root's key: as an issuing CA's below it, or stronger, for it has to last longer.
+
+    Raises ValueError for a key too weak for either.
+    """
+    if issuing is KeyKind.RSA_2048:
+        raise ValueError("rsa-2048 is too weak for a CA's years; take rsa-3072 or p-256")
+    return _ROOT_KINDS.get(issuing, issuing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

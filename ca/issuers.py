@@ -7,11 +7,19 @@ from functools import cached_property, partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+KeyOfOneAlgorithm = (
+    ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+    | mldsa.MLDSA87PrivateKey
+)
+"""The keys whose signatures leave nothing to choose: no hash, no padding."""
 SignatureHash = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 
 
@@ -59,7 +67,7 @@ class Issuer:
     def signature_over(self) -> Callable[[bytes], bytes]:
         """Signs octets just as a certificate of this issuer is signed."""
         key, digest = self.key, self.signature_hash
-        if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
+        if isinstance(key, KeyOfOneAlgorithm):
             return key.sign
         if isinstance(key, ec.EllipticCurvePrivateKey) and digest is not None:
             return partial(key.sign, signature_algorithm=ec.ECDSA(digest))
@@ -101,10 +109,10 @@ class IssuerSet:
 
 
 def signature_hash_for(key: CertificateIssuerPrivateKeyTypes) -> SignatureHash | None:
-    """Choose the hash that a CA key signs with; Edwards keys bring their own."""
+    """Choose the hash that a CA key signs with; Edwards and ML-DSA keys bring their own."""
+    if isinstance(key, KeyOfOneAlgorithm):
+        return None
     match key:
-        case ed25519.Ed25519PrivateKey() | ed448.Ed448PrivateKey():
-            return None
         case ec.EllipticCurvePrivateKey() if key.curve.name == "secp384r1":
             return hashes.SHA384()
         case ec.EllipticCurvePrivateKey() if key.curve.name == "secp521r1":

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca.issuers import Issuer
@@ -34,6 +34,13 @@ _FORBIDDEN_PURPOSES = frozenset(
     {ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, ExtendedKeyUsageOID.OCSP_SIGNING}
 )
 _RSA_SIZES = frozenset({2048, 3072, 4096})
+_OF_ONE_STRENGTH = (
+    ed25519.Ed25519PublicKey
+    | ed448.Ed448PublicKey
+    | mldsa.MLDSA44PublicKey
+    | mldsa.MLDSA65PublicKey
+    | mldsa.MLDSA87PublicKey
+)
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 
 _PRINTABLE = (re.compile(r"[A-Za-z0-9 '()+,./:=?-]*"), "letters, digits and '()+,-./:=? only")
@@ -80,7 +87,7 @@ def lint_usage(order: IssuanceOrder) -> None:
         case ec.EllipticCurvePublicKey():
             known = key.curve.name in _CURVES
         case _:
-            known = isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey)
+            known = isinstance(key, _OF_ONE_STRENGTH)
     if not known:
         raise fault("publicKey", "no key of this kind or size is certified here")
     if not usage:

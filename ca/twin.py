@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from asn1crypto import parser
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -110,4 +110,7 @@ def _nobodys_key(
         return ed25519.Ed25519PrivateKey.generate()
     if issubclass(kind, ed448.Ed448PrivateKey):
         return ed448.Ed448PrivateKey.generate()
+    for one in (mldsa.MLDSA44PrivateKey, mldsa.MLDSA65PrivateKey, mldsa.MLDSA87PrivateKey):
+        if issubclass(kind, one):
+            return one.generate()
     return ec.generate_private_key(ec.SECP256R1())

@@ -78,6 +78,9 @@ class KeyAlgorithm(StrEnum):
     P_521 = "p-521"
     ED25519 = "ed25519"
     ED448 = "ed448"
+    ML_DSA_44 = "ml-dsa-44"
+    ML_DSA_65 = "ml-dsa-65"
+    ML_DSA_87 = "ml-dsa-87"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

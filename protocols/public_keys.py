@@ -24,6 +24,9 @@ class KeyKind(Enum):
     EC = auto()
     ED25519 = auto()
     ED448 = auto()
+    ML_DSA_44 = auto()
+    ML_DSA_65 = auto()
+    ML_DSA_87 = auto()
 
 
 def check_signature_algorithm(algorithm: der.Element) -> KeyKind:
@@ -45,7 +48,7 @@ def check_key(spki: der.Element) -> KeyKind:
     """Give the kind of a SubjectPublicKeyInfo that may be loaded; more only loading tells.
 
     Takes a SEQUENCE. One key has one encoding here, so that its hash names it: parameters as the
-    RFCs have them (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3), points uncompressed.
+    RFCs have them (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3, RFC 9881), points uncompressed.
 
     Raises UNSUPPORTED_ALGORITHM or BAD_CERTIFICATE_TEMPLATE, field publicKey; Malformed.
     """
@@ -92,14 +95,21 @@ def _weak(detail: str) -> EnrollmentError:
     )
 
 
+# Of these the key and its signatures bear one and the same AlgorithmIdentifier, without parameters.
+_OF_ONE_ALGORITHM: Mapping[bytes, KeyKind] = {
+    bytes.fromhex("06032b6570"): KeyKind.ED25519,
+    bytes.fromhex("06032b6571"): KeyKind.ED448,
+    bytes.fromhex("0609608648016503040311"): KeyKind.ML_DSA_44,
+    bytes.fromhex("0609608648016503040312"): KeyKind.ML_DSA_65,
+    bytes.fromhex("0609608648016503040313"): KeyKind.ML_DSA_87,
+}
 # The contents of AlgorithmIdentifier: an OBJECT IDENTIFIER and the parameters that belong to it.
 _KEY_ALGORITHMS: Mapping[bytes, KeyKind] = {
     bytes.fromhex("06092a864886f70d010101 0500"): KeyKind.RSA,
     bytes.fromhex("06072a8648ce3d0201 06082a8648ce3d030107"): KeyKind.EC,  # P-256
     bytes.fromhex("06072a8648ce3d0201 06052b81040022"): KeyKind.EC,  # P-384
     bytes.fromhex("06072a8648ce3d0201 06052b81040023"): KeyKind.EC,  # P-521
-    bytes.fromhex("06032b6570"): KeyKind.ED25519,
-    bytes.fromhex("06032b6571"): KeyKind.ED448,
+    **_OF_ONE_ALGORITHM,
 }
 _SIGNATURE_ALGORITHMS: Mapping[bytes, KeyKind] = {
     bytes.fromhex("06092a864886f70d01010b 0500"): KeyKind.RSA,  # sha256WithRSAEncryption
@@ -108,8 +118,7 @@ _SIGNATURE_ALGORITHMS: Mapping[bytes, KeyKind] = {
     bytes.fromhex("06082a8648ce3d040302"): KeyKind.EC,  # ecdsa-with-SHA256
     bytes.fromhex("06082a8648ce3d040303"): KeyKind.EC,
     bytes.fromhex("06082a8648ce3d040304"): KeyKind.EC,  # ecdsa-with-SHA512
-    bytes.fromhex("06032b6570"): KeyKind.ED25519,
-    bytes.fromhex("06032b6571"): KeyKind.ED448,
+    **_OF_ONE_ALGORITHM,
 }
 _RSASSA_PSS = bytes.fromhex("06092a864886f70d01010a")
 

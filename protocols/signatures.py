@@ -5,7 +5,7 @@ from typing import cast
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed
@@ -15,6 +15,14 @@ from protocols.public_keys import KeyKind, check_key, check_signature_algorithm
 _VERSION_1 = der.encode(der.INTEGER, b"\0")
 _EMPTY_NAME = der.encode(der.SEQUENCE)
 _NO_ATTRIBUTES = der.encode(der.CONTEXT_0)
+_KeyOfOneAlgorithm = (
+    ed25519.Ed25519PublicKey
+    | ed448.Ed448PublicKey
+    | mldsa.MLDSA44PublicKey
+    | mldsa.MLDSA65PublicKey
+    | mldsa.MLDSA87PublicKey
+)
+"""The keys whose signatures leave nothing to choose."""
 # By their AlgorithmIdentifier; `check_signature_algorithm` lets these through.
 _ECDSA = {
     bytes.fromhex("300a 06082a8648ce3d040302"): ec.ECDSA(hashes.SHA256()),
@@ -71,9 +79,8 @@ def check_signature(
                 if digest is None or not isinstance(form, padding.PKCS1v15 | padding.PSS):
                     raise Malformed("the signature's parameters are not those of RSA")
                 cast("rsa.RSAPublicKey", key).verify(signature, octets, form, digest)
-            case KeyKind.ED25519 | KeyKind.ED448:
-                edwards = cast("ed25519.Ed25519PublicKey | ed448.Ed448PublicKey", key)
-                edwards.verify(signature, octets)
+            case _:
+                cast("_KeyOfOneAlgorithm", key).verify(signature, octets)
     except InvalidSignature:
         raise not_possessed("the signature was not made by the request's own key") from None
 

@@ -113,6 +113,8 @@ def _stored(works: Works) -> x509.Certificate | None:
 
 def _ours(works: Works) -> ServerCredentials:
     found = load(works.office, NAME)
+    if not isinstance(found.key, TLSKey):
+        raise HomeError(f"{works.office.home.tls_key}: no key of this kind can be used for TLS")
     return ServerCredentials(certificate=found.certificate, chain=found.chain, key=found.key)
 
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.ceremony import Ceremony
+from ca.ceremony import Ceremony, root_kind
 from ca.keys.software import KeyKind, SoftwareKey, make_private_key, seal_private_key
 from enroll.certificates import new_serial_number
 from enroll.device import new_id
@@ -47,6 +47,7 @@ class Wishes:
     hosts: tuple[str, ...] = ()
     database: str | None = None
     passphrase_file: Path | None = None
+    key_algorithm: KeyKind = KeyKind.P_256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,10 @@ def _check(wishes: Wishes) -> None:
     if not _CA_NAME.fullmatch(wishes.name) or not wishes.name.isprintable():
         raise WishError("--name: expected 1 to 48 characters, without spaces around them")
     try:
+        root_kind(wishes.key_algorithm)
+    except ValueError as error:
+        raise WishError(f"--key-algorithm: {error}") from error
+    try:
         for host in wishes.hosts:
             parse_host(host)
     except ValueError as error:
@@ -135,7 +140,7 @@ async def _make(draft: Home, final: Home, wishes: Wishes) -> Initialized:
     passphrase = read_passphrase(draft.resolve(config.keys.passphrase_file))
     write_private(draft.registry_key, SystemRandomness().octets(MASTER_OCTETS))
     now = SystemClock().now()
-    root = _make_authorities(draft, config, wishes.name, passphrase, now)
+    root = _make_authorities(draft, config, wishes, passphrase, now)
     database = draft.database_url(config.database.url.get_secret_value())
     _make_database_file(database)
     migrate(database)
@@ -187,7 +192,7 @@ def _write_configuration(draft: Home, wishes: Wishes) -> None:
 
 
 def _make_authorities(
-    draft: Home, config: Config, name: str, passphrase: bytes, now: datetime
+    draft: Home, config: Config, wishes: Wishes, passphrase: bytes, now: datetime
 ) -> x509.Certificate:
     """Make root, issuing CA and the key that signs audit checkpoints."""
     randomness = SystemRandomness()
@@ -197,9 +202,9 @@ def _make_authorities(
         write_private(path, seal_private_key(key, passphrase, randomness))
         return key
 
-    ceremony = Ceremony(name=name, now=now, public_http_url=config.server.public_http_url)
-    root_key = keep(draft.root_key, KeyKind.P_384)
-    issuing_key = keep(draft.issuing_key, KeyKind.P_256)
+    ceremony = Ceremony(name=wishes.name, now=now, public_http_url=config.server.public_http_url)
+    root_key = keep(draft.root_key, root_kind(wishes.key_algorithm))
+    issuing_key = keep(draft.issuing_key, wishes.key_algorithm)
     keep(draft.audit_key, KeyKind.ED25519)
     root = ceremony.root(root_key, new_serial_number(randomness.octets(20)))
     issuing = ceremony.issuing(

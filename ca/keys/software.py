@@ -1,11 +1,13 @@
 """Software keys: made here, sealed as PKCS#8 under scrypt, opened again."""
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 
 from asn1crypto import core, keys, pem
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import padding, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -22,7 +24,14 @@ MAXIMUM_LANES = 16
 MAXIMUM_ITERATIONS = 2_000_000
 """What opening a key may cost: scrypt's memory and lanes, PBKDF2's iterations."""
 
-SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+SoftwareKey = (
+    ec.EllipticCurvePrivateKey
+    | rsa.RSAPrivateKey
+    | ed25519.Ed25519PrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+    | mldsa.MLDSA87PrivateKey
+)
 
 
 class KeyKind(StrEnum):
@@ -34,6 +43,19 @@ class KeyKind(StrEnum):
     RSA_3072 = "rsa-3072"
     RSA_4096 = "rsa-4096"
     ED25519 = "ed25519"
+    ML_DSA_44 = "ml-dsa-44"
+    ML_DSA_65 = "ml-dsa-65"
+    ML_DSA_87 = "ml-dsa-87"
+
+
+_GENERATORS: Mapping[KeyKind, Callable[[], SoftwareKey]] = {
+    KeyKind.P_256: partial(ec.generate_private_key, ec.SECP256R1()),
+    KeyKind.P_384: partial(ec.generate_private_key, ec.SECP384R1()),
+    KeyKind.ED25519: ed25519.Ed25519PrivateKey.generate,
+    KeyKind.ML_DSA_44: mldsa.MLDSA44PrivateKey.generate,
+    KeyKind.ML_DSA_65: mldsa.MLDSA65PrivateKey.generate,
+    KeyKind.ML_DSA_87: mldsa.MLDSA87PrivateKey.generate,
+}
 
 
 class KeyOpeningError(Exception):
@@ -41,15 +63,8 @@ class KeyOpeningError(Exception):
 
 
 def make_private_key(kind: KeyKind) -> SoftwareKey:
-    match kind:
-        case KeyKind.P_256:
-            return ec.generate_private_key(ec.SECP256R1())
-        case KeyKind.P_384:
-            return ec.generate_private_key(ec.SECP384R1())
-        case KeyKind.ED25519:
-            return ed25519.Ed25519PrivateKey.generate()
-        case KeyKind.RSA_2048 | KeyKind.RSA_3072 | KeyKind.RSA_4096:
-            return rsa.generate_private_key(65537, int(kind.value.removeprefix("rsa-")))
+    make = _GENERATORS.get(kind)
+    return make() if make else rsa.generate_private_key(65537, int(kind.removeprefix("rsa-")))
 
 
 def seal_private_key(key: SoftwareKey, passphrase: bytes, randomness: Randomness) -> bytes:
@@ -91,9 +106,7 @@ def open_private_key(sealed: bytes, passphrase: bytes) -> SoftwareKey:
         raise KeyOpeningError("the passphrase is wrong, or the file is damaged") from error
     except UnsupportedAlgorithm as error:
         raise KeyOpeningError(f"the file is damaged: {error}") from error
-    if not isinstance(
-        key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-    ):
+    if not isinstance(key, SoftwareKey):
         raise KeyOpeningError(f"a {type(key).__name__} is not a key that can sign certificates")
     return key
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from enroll.failures import FailureReason, PolicyViolation
@@ -21,12 +21,8 @@ def algorithm_of(key: CertificatePublicKeyTypes) -> KeyAlgorithm | None:
             return _CURVES.get(key.curve.name)
         case rsa.RSAPublicKey():
             return _RSA_SIZES.get(key.key_size)
-        case ed25519.Ed25519PublicKey():
-            return KeyAlgorithm.ED25519
-        case ed448.Ed448PublicKey():
-            return KeyAlgorithm.ED448
         case _:
-            return None
+            return next((each for kind, each in _OF_ONE_STRENGTH if isinstance(key, kind)), None)
 
 
 def check_public_key(
@@ -65,7 +61,7 @@ def spki_of(key: CertificatePublicKeyTypes) -> bytes:
 def fitting_key_usage(
     algorithm: KeyAlgorithm, usage: frozenset[KeyUsageBit]
 ) -> frozenset[KeyUsageBit]:
-    """Leave out what a key of this algorithm cannot do (RFC 3279, RFC 8410, RFC 8813)."""
+    """Leave out what a key of this algorithm cannot do (RFC 3279, RFC 8410, RFC 8813, RFC 9881)."""
     return usage - _IMPOSSIBLE[algorithm]
 
 
@@ -139,12 +135,18 @@ _CURVES: Mapping[str, KeyAlgorithm] = {
     "secp384r1": KeyAlgorithm.P_384,
     "secp521r1": KeyAlgorithm.P_521,
 }
+_OF_ONE_STRENGTH: tuple[tuple[type[CertificatePublicKeyTypes], KeyAlgorithm], ...] = (
+    (ed25519.Ed25519PublicKey, KeyAlgorithm.ED25519),
+    (ed448.Ed448PublicKey, KeyAlgorithm.ED448),
+    (mldsa.MLDSA44PublicKey, KeyAlgorithm.ML_DSA_44),
+    (mldsa.MLDSA65PublicKey, KeyAlgorithm.ML_DSA_65),
+    (mldsa.MLDSA87PublicKey, KeyAlgorithm.ML_DSA_87),
+)
 _SIGNING_ONLY = frozenset({KeyUsageBit.KEY_ENCIPHERMENT, KeyUsageBit.KEY_AGREEMENT})
 _IMPOSSIBLE: Mapping[KeyAlgorithm, frozenset[KeyUsageBit]] = {
     **dict.fromkeys(_RSA_SIZES.values(), frozenset({KeyUsageBit.KEY_AGREEMENT})),
     **dict.fromkeys(_CURVES.values(), frozenset({KeyUsageBit.KEY_ENCIPHERMENT})),
-    KeyAlgorithm.ED25519: _SIGNING_ONLY,
-    KeyAlgorithm.ED448: _SIGNING_ONLY,
+    **{algorithm: _SIGNING_ONLY for _, algorithm in _OF_ONE_STRENGTH},
 }
 _PRIMORIAL = math.prod(_primes(2_000))
 _ROCA_SUBGROUPS = {prime: _powers(prime) for prime in _primes(168) if prime > 2}  # noqa: PLR2004 - odd primes

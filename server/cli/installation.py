@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ca.keys.software import KeyKind
 from server.checkup import Finding, examine
 from server.cli.office import current_home
 from server.cli.output import Format, Output, say, show, show_all
@@ -57,6 +58,15 @@ Workers = Annotated[
         help="How many processes serve; one for each core, with PostgreSQL.",
     ),
 ]
+KeyAlgorithm = Annotated[
+    KeyKind,
+    typer.Option(
+        "--key-algorithm",
+        metavar="ALGORITHM",
+        help="The issuing CA's key: p-256, p-384, rsa-3072, rsa-4096, ed25519, ml-dsa-44, "
+        "ml-dsa-65 or ml-dsa-87; the root's is as strong, or stronger.",
+    ),
+]
 ReadyFile = Annotated[
     Path | None,
     typer.Option(
@@ -84,6 +94,7 @@ def init(
             help="Its first line opens the keys; without it, one is made beside the keys.",
         ),
     ] = None,
+    key_algorithm: KeyAlgorithm = KeyKind.P_256,
     output: Output = Format.TEXT,
 ) -> None:
     """Make an installation: keys, CA, database, profiles."""
@@ -93,6 +104,7 @@ def init(
         hosts=tuple(host or ()),
         database=database,
         passphrase_file=passphrase_file,
+        key_algorithm=key_algorithm,
     )
     made = asyncio.run(initialize(home, wishes))
     show(made.data(), output)

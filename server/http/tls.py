@@ -34,7 +34,8 @@ def make_context(credentials: ServerCredentials, *, ask_client: bool) -> SSL.Con
 
     With `ask_client` every client is asked for a certificate, and any or none is taken: whether
     it is good is decided for each request, by the registry. Sessions are not resumed, so that no
-    handshake can bring back what has been revoked since (est-T20).
+    handshake can bring back what has been revoked since (est-T20). Key agreements are OpenSSL's own
+    choice: X25519 with ML-KEM-768 before all others, where the client can.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)

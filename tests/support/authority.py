@@ -19,8 +19,10 @@ from tests.support.csr import a_key
 from tests.support.fakes import START, FixedClock
 
 PUBLIC_URL = "http://127.0.0.1:8080"
-ISSUER_KINDS = ("p-256", "p-384", "p-521", "rsa-2048", "ed25519", "ed448")
-KEY_KINDS = ("p-256", "p-384", "p-521", "rsa-2048", "ed25519", "ed448")
+CLASSICAL = ("p-256", "p-384", "p-521", "rsa-2048", "ed25519", "ed448")
+ML_DSA = ("ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
+ISSUER_KINDS = (*CLASSICAL, *ML_DSA)
+KEY_KINDS = (*CLASSICAL, *ML_DSA)
 A_SERIAL_NUMBER = 0x5AB3_0DD5_EEDF_00D5_1234_5678_9ABC_DEF0_1234_5678
 
 

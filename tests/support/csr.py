@@ -5,7 +5,7 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.x509.oid import AttributeOID, NameOID
 
 Key = (
@@ -13,6 +13,9 @@ Key = (
     | rsa.RSAPrivateKey
     | ed25519.Ed25519PrivateKey
     | ed448.Ed448PrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+    | mldsa.MLDSA87PrivateKey
 )
 
 ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
@@ -40,6 +43,9 @@ _KINDS: dict[str, Callable[[], Key]] = {
     "rsa-2048-e3": lambda: rsa.generate_private_key(3, 2048),
     "ed25519": ed25519.Ed25519PrivateKey.generate,
     "ed448": ed448.Ed448PrivateKey.generate,
+    "ml-dsa-44": mldsa.MLDSA44PrivateKey.generate,
+    "ml-dsa-65": mldsa.MLDSA65PrivateKey.generate,
+    "ml-dsa-87": mldsa.MLDSA87PrivateKey.generate,
 }
 
 
@@ -71,7 +77,7 @@ def a_csr(
         builder = builder.add_attribute(
             AttributeOID.CHALLENGE_PASSWORD, challenge_password.encode()
         )
-    if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         request = builder.sign(key, None)
     else:
         request = builder.sign(key, digest or hashes.SHA256(), rsa_padding=rsa_padding)
@@ -165,7 +171,7 @@ def sign(key: Key, message: bytes) -> bytes:
             return key.sign(message, ec.ECDSA(hashes.SHA256()))
         case rsa.RSAPrivateKey():
             return key.sign(message, padding.PKCS1v15(), hashes.SHA256())
-        case ed25519.Ed25519PrivateKey() | ed448.Ed448PrivateKey():
+        case _:
             return key.sign(message)
 
 

@@ -141,7 +141,7 @@ def with_serial_number(certificate: x509.Certificate, number: int) -> x509.Certi
     whole = template.tbs_certificate_bytes
     content = whole[2 + (whole[1] & 0x7F if whole[1] >= 0x80 else 0) :]
     signed = sequence(content.replace(short, tlv(0x02, octets), 1))
-    signature = sign(BETWEEN.key, signed)  # type: ignore[arg-type]  # an EC key
+    signature = sign(BETWEEN.key, signed)
     return x509.load_der_x509_certificate(
         sequence(signed, ECDSA_SHA256, tlv(0x03, b"\0", signature))
     )

@@ -10,7 +10,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from ca.ceremony import Ceremony
 from tests.support.authority import (
     A_SERIAL_NUMBER,
-    ISSUER_KINDS,
+    CLASSICAL,
     PUBLIC_URL,
     a_root,
     an_authority,
@@ -38,7 +38,7 @@ def der(certificate: x509.Certificate) -> bytes:
 
 
 @pytest.mark.parametrize("root_kind", ["p-384", "rsa-2048", "ed25519"])
-@pytest.mark.parametrize("kind", ISSUER_KINDS)
+@pytest.mark.parametrize("kind", CLASSICAL)
 def test_openssl_and_pkilint_take_the_whole_chain(
     tmp_path: Path, kind: str, root_kind: str
 ) -> None:

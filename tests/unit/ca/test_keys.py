@@ -9,6 +9,7 @@ from asn1crypto import keys as asn1_keys
 from asn1crypto import pem as asn1_pem
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, x25519
+from OpenSSL import crypto
 
 from ca.keys.software import (
     KeyKind,
@@ -22,6 +23,7 @@ from server.home import read_private, write_private
 from tests.support.fakes import SeededRandomness
 from tests.support.openssl import OpenSSLError, openssl
 
+ML_DSA = (KeyKind.ML_DSA_44, KeyKind.ML_DSA_65, KeyKind.ML_DSA_87)
 PASSPHRASE = b"correct horse"
 KEY = make_private_key(KeyKind.P_256)
 SCRYPT = "1.3.6.1.4.1.11591.4.11"
@@ -85,7 +87,7 @@ def asking_for(*numbers: int) -> bytes:
     return bytes(asn1_pem.armor("ENCRYPTED PRIVATE KEY", info.dump()))
 
 
-@pytest.mark.parametrize("kind", [each for each in KeyKind if each is not KeyKind.RSA_4096])
+@pytest.mark.parametrize("kind", sorted({*KeyKind} - {KeyKind.RSA_4096, *ML_DSA}))
 def test_a_sealed_key_is_opened_by_openssl_and_by_cryptography(kind: KeyKind) -> None:
     key = make_private_key(kind)
 
@@ -96,6 +98,19 @@ def test_a_sealed_key_is_opened_by_openssl_and_by_cryptography(kind: KeyKind) ->
     assert by_cryptography.public_key() == key.public_key()
     public = serialization.load_der_private_key(by_openssl, None).public_key()
     assert public == key.public_key()
+    assert clear(open_private_key(sealed, PASSPHRASE)) == clear(key)
+
+
+@pytest.mark.parametrize("kind", ML_DSA)
+def test_a_sealed_ml_dsa_key_is_opened_by_openssl_4_and_by_cryptography(kind: KeyKind) -> None:
+    key = make_private_key(kind)
+
+    sealed = seal(key)
+
+    by_openssl = crypto.load_privatekey(crypto.FILETYPE_PEM, sealed, PASSPHRASE)
+    public = crypto.dump_publickey(crypto.FILETYPE_ASN1, by_openssl)
+    assert serialization.load_der_public_key(public) == key.public_key()
+    assert serialization.load_pem_private_key(sealed, PASSPHRASE).public_key() == key.public_key()
     assert clear(open_private_key(sealed, PASSPHRASE)) == clear(key)
 
 

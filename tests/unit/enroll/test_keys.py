@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from enroll.failures import FailureReason, PolicyViolation
@@ -49,8 +49,21 @@ def roca_modulus() -> int:
         ec.generate_private_key(ec.SECP521R1()).public_key(),
         ed25519.Ed25519PrivateKey.generate().public_key(),
         ed448.Ed448PrivateKey.generate().public_key(),
+        mldsa.MLDSA44PrivateKey.generate().public_key(),
+        mldsa.MLDSA65PrivateKey.generate().public_key(),
+        mldsa.MLDSA87PrivateKey.generate().public_key(),
     ],
-    ids=["rsa-2048", "p-256", "p-384", "p-521", "ed25519", "ed448"],
+    ids=[
+        "rsa-2048",
+        "p-256",
+        "p-384",
+        "p-521",
+        "ed25519",
+        "ed448",
+        "ml-dsa-44",
+        "ml-dsa-65",
+        "ml-dsa-87",
+    ],
 )
 def test_security_C4_good_keys_pass(key: CertificatePublicKeyTypes) -> None:
     assert check_public_key(key, ALL) in ALL
@@ -105,3 +118,18 @@ def test_key_usages_that_a_key_cannot_serve_are_left_out() -> None:
         KeyUsageBit.DIGITAL_SIGNATURE,
         KeyUsageBit.NON_REPUDIATION,
     }
+
+
+@pytest.mark.parametrize("name", ["ml-dsa-44", "ml-dsa-65", "ml-dsa-87"])
+def test_an_ml_dsa_key_only_signs(name: str) -> None:
+    """RFC 9881: neither keyEncipherment nor keyAgreement."""
+    usage = fitting_key_usage(KeyAlgorithm(name), frozenset(KeyUsageBit))
+
+    assert usage == {KeyUsageBit.DIGITAL_SIGNATURE, KeyUsageBit.NON_REPUDIATION}
+
+
+def test_an_ml_dsa_key_is_refused_where_the_profile_does_not_name_it() -> None:
+    key = mldsa.MLDSA65PrivateKey.generate().public_key()
+
+    with pytest.raises(PolicyViolation, match="ml-dsa-87"):
+        check_public_key(key, frozenset({KeyAlgorithm.ML_DSA_87, KeyAlgorithm.P_256}))

@@ -13,6 +13,7 @@ from enroll.failures import EnrollmentError, FailureReason, Malformed
 from enroll.profiles import KeyUsageBit
 from protocols.der import split as split_der
 from protocols.pkcs10 import decode
+from tests.support.authority import KEY_KINDS
 from tests.support.csr import (
     CHALLENGE_PASSWORD,
     CHANGE_SUBJECT_NAME,
@@ -47,7 +48,7 @@ DNS = sequence(b"\x82\x03a.b")
 SAN = extension(SUBJECT_ALTERNATIVE_NAME, DNS)
 
 
-@pytest.mark.parametrize("kind", ["p-256", "p-384", "p-521", "rsa-2048", "ed25519", "ed448"])
+@pytest.mark.parametrize("kind", KEY_KINDS)
 def test_est_E1_a_request_is_read_whole(kind: str) -> None:
     key = a_key(kind)
     der = a_csr(

@@ -346,3 +346,54 @@ def test_security_C7_broken_rsa_signatures_prove_nothing(length: int) -> None:
     request = raw_csr(key=a_key("rsa-2048"), algorithm=RSA_SHA256, signature=b"\x01" * length)
 
     assert refusal(request) == (UNPROVEN, "signature")
+
+
+_ML_DSA_SIGNATURES = {"ml-dsa-44": 2420, "ml-dsa-65": 3309, "ml-dsa-87": 4627}
+
+
+def ml_dsa_algorithm(kind: str) -> bytes:
+    number = 0x11 + list(_ML_DSA_SIGNATURES).index(kind)
+    return sequence(oid(f"6086480165030403{number:02x}"))
+
+
+@pytest.mark.parametrize("kind", _ML_DSA_SIGNATURES)
+@pytest.mark.parametrize("more", [None, 0, -1, 1])
+def test_security_C7_broken_ml_dsa_signatures_prove_nothing(kind: str, more: int | None) -> None:
+    length = 0 if more is None else _ML_DSA_SIGNATURES[kind] + more
+    request = raw_csr(key=a_key(kind), algorithm=ml_dsa_algorithm(kind), signature=bytes(length))
+
+    assert refusal(request) == (UNPROVEN, "signature")
+
+
+@pytest.mark.parametrize("kind", _ML_DSA_SIGNATURES)
+def test_an_ml_dsa_signature_of_another_strength_proves_nothing(kind: str) -> None:
+    for other in _ML_DSA_SIGNATURES.keys() - {kind}:
+        request = raw_csr(key=a_key(kind), algorithm=ml_dsa_algorithm(other))
+
+        assert refusal(request) == (UNPROVEN, "signature")
+
+
+@pytest.mark.parametrize("kind", _ML_DSA_SIGNATURES)
+def test_an_ml_dsa_key_with_parameters_is_not_taken(kind: str) -> None:
+    """RFC 9881 §2: parameters MUST be absent; one key has one encoding."""
+    good = ml_dsa_algorithm(kind)
+    bad = sequence(good[2:], b"\x05\x00")
+    key = a_key(kind)
+    bits = spki_of(key)[4 + len(good) :]
+    request = raw_csr(key=key, spki=sequence(bad, bits), algorithm=good)
+
+    assert refusal(request) == (FailureReason.UNSUPPORTED_ALGORITHM, "publicKey")
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+@pytest.mark.parametrize("kind", _ML_DSA_SIGNATURES)
+def test_an_ml_dsa_key_of_another_length_is_malformed(kind: str, change: int) -> None:
+    good = ml_dsa_algorithm(kind)
+    octets = spki_of(a_key(kind))[4 + len(good) + 5 :]
+    octets = octets[:change] if change < 0 else octets + b"\0"
+    request = raw_csr(
+        key=a_key(kind), spki=sequence(good, tlv(0x03, b"\0", octets)), algorithm=good
+    )
+
+    with pytest.raises(Malformed):
+        decode(request)

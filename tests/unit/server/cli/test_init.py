@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from enroll.policy.keys import algorithm_of
 from tests.support.command import command
 from tests.support.installation import Installation
 from tests.support.openssl import program
@@ -189,6 +190,8 @@ def test_the_database_may_be_elsewhere(tmp_path: Path) -> None:
         (("--host", "-x.example"), "--host"),
         (("--database", "oracle://x"), "--database: expected a sqlite or postgresql"),
         (("--database", "sqlite://"), "--database: expected a file"),
+        (("--key-algorithm", "rsa-2048"), "--key-algorithm: rsa-2048 is too weak"),
+        (("--key-algorithm", "rsa-512"), "--key-algorithm"),
     ],
     ids=lambda each: " ".join(each)[:20] if isinstance(each, tuple) else "",
 )
@@ -210,3 +213,30 @@ def test_a_password_in_a_database_url_is_not_repeated(tmp_path: Path) -> None:
     assert ended.returncode == 5
     assert "hunter2" not in ended.stdout + ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "root"),
+    [
+        ("p-256", "p-384"),
+        ("p-384", "p-384"),
+        ("ed25519", "ed25519"),
+        ("ml-dsa-44", "ml-dsa-44"),
+        ("ml-dsa-87", "ml-dsa-87"),
+    ],
+)
+def test_the_ca_s_keys_are_of_the_kind_that_was_asked_for(
+    tmp_path: Path, algorithm: str, root: str
+) -> None:
+    made = Installation.initialize(tmp_path / "home", "--key-algorithm", algorithm)
+
+    assert made.call("check").returncode == 0
+    kinds = {
+        name: algorithm_of(
+            x509.load_pem_x509_certificate(
+                (made.home / "ca" / f"{name}.pem").read_bytes()
+            ).public_key()
+        )
+        for name in ("root", "issuing")
+    }
+    assert kinds == {"root": root, "issuing": algorithm}
