@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enroll.failures import EnrollmentError
 from protocols import der
 from protocols.cmc.failures import CMCFault, bad_request
-from protocols.cmc.messages import Control, ControlType, Heard, PKIData, Status
+from protocols.cmc.messages import Control, ControlType, Heard, PKIData
 from protocols.cmc.proofs import Witness
 
 _UTF8_STRING = 0x0C
@@ -47,7 +47,9 @@ def hear(data: PKIData) -> Heard:
     found: dict[ControlType, bytes] = {}
     for control in data.controls:
         kind = _KNOWN.get(control.kind)
-        if kind in _HEARD and len(control.values) == 1 and _is_fit(kind, control.values[0]):
+        if kind is None or kind not in _HEARD or len(control.values) != 1:
+            continue
+        if _is_fit(kind, control.values[0]):
             found.setdefault(kind, control.values[0].whole)
     return Heard(
         transaction_id=found.get(ControlType.TRANSACTION_ID),
@@ -64,7 +66,6 @@ def read_controls(data: PKIData) -> Controls:
             "a control is not supported here",
             *unknown,
             finding="control_unsupported",
-            status=Status.FAILED,
         )
     controls = _by_type(data.controls)
     for kind, control in controls.items():
