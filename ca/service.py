@@ -53,6 +53,16 @@ KEY_GENERATION = ServiceKind(
 )
 """Signs the keys that are made for devices: id-kp-cmKGA (RFC 9480 §2.2, RFC 7030 §4.4.2)."""
 
+MESSAGE_SIGNER = ServiceKind(
+    name="message-signer",
+    profile="message-signer",
+    title="Message Signer",
+    key_kind=KeyKind.P_256,
+    key_usage=frozenset({KeyUsageBit.DIGITAL_SIGNATURE}),
+    extended_key_usage=(CMC_RA,),
+)
+"""Signs answers to devices that are neither TLS nor SCEP: those of CMC (RFC 6402 §2.10) and CMP."""
+
 
 def service_order(
     kind: ServiceKind,

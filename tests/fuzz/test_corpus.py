@@ -10,6 +10,7 @@ from tests.fuzz.fuzz_crmf import fuzz_crmf
 from tests.fuzz.fuzz_est_body import fuzz_est_body
 from tests.fuzz.fuzz_est_head import fuzz_est_head
 from tests.fuzz.fuzz_pkcs10 import fuzz_pkcs10
+from tests.fuzz.fuzz_pki_data import fuzz_pki_data
 from tests.soak.mutations import mutants
 from tests.support.csr import bombs
 
@@ -20,6 +21,7 @@ CPU_SECONDS = 0.05
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "crmf": fuzz_crmf,
+    "pki_data": fuzz_pki_data,
     "pkcs10": fuzz_pkcs10,
     "est_body": fuzz_est_body,
     "est_head": fuzz_est_head,
@@ -52,7 +54,7 @@ def test_the_corpus_of_others_is_taken_by_each_target(name: str) -> None:
         check(TARGETS[name], file.read_bytes())
 
 
-@pytest.mark.parametrize("target", [fuzz_pkcs10, fuzz_est_body, fuzz_crmf])
+@pytest.mark.parametrize("target", [fuzz_pkcs10, fuzz_est_body, fuzz_crmf, fuzz_pki_data])
 @pytest.mark.parametrize("bomb", bombs().values(), ids=bombs().keys())
 def test_security_P1_a_bomb_is_refused_at_small_cost(
     target: Callable[[bytes], None], bomb: bytes

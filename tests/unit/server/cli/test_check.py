@@ -24,6 +24,7 @@ EVERYTHING = {
     "CA issuing",
     "TLS",
     "Key Generation",
+    "Message Signer",
 }
 
 
