@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from enroll.failures import EnrollmentError
 from protocols import der
-from protocols.cmc.failures import CMCFault, bad_request
+from protocols.cmc.faults import CMCFault, bad_request
 from protocols.cmc.messages import Control, ControlType, Heard, PKIData
 from protocols.cmc.proofs import Witness
 

@@ -5,7 +5,7 @@ import pytest
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols.cmc.controls import hear, read_controls
 from protocols.cmc.decode import decode_pki_data
-from protocols.cmc.failures import CMCFault
+from protocols.cmc.faults import CMCFault
 from protocols.cmc.messages import Heard
 from tests.support.cmc import (
     DATA_RETURN,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enroll.failures import FailureReason
 from enroll.result import Rejected
 from protocols.cmc.encode import Outcome, PendInfo, encode_pki_response
-from protocols.cmc.failures import FAIL_INFO, fail_info
+from protocols.cmc.faults import FAIL_INFO, fail_info
 from protocols.cmc.messages import NOTHING_HEARD, FailInfo, Heard, Status
 from tests.support.cmc import (
     DATA_RETURN,
