@@ -47,6 +47,14 @@ class ChallengePassword:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedChallengePassword:
+    """A secret within the request whose own subject names the device (est-T14)."""
+
+    names: tuple[str, ...]
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignerCertificate:
     """The certificate whose key signed the message, and those that came with it.
 
@@ -61,7 +69,7 @@ class SignerCertificate:
 
 
 ShownCertificate = TLSClientCertificate | SignerCertificate
-Secret = HTTPBasic | ChallengePassword
+Secret = HTTPBasic | ChallengePassword | NamedChallengePassword
 Credential = ShownCertificate | Secret
 
 

@@ -14,11 +14,30 @@ class ChallengePasswordRule(StrEnum):
     CODE = "code"
 
 
+class LinkingRule(StrEnum):
+    """Whether EST links identity and proof of possession (RFC 7030 §3.5).
+
+    REQUIRED: every request holds its connection's channel binding. ACCEPTED: one that holds any
+    has to hold that. OFF: a challengePassword is passed over, which RFC 7030 §3.5 forbids: for
+    clients behind a proxy that ends their TLS, whose bindings nobody here can compare.
+    """
+
+    OFF = "off"
+    ACCEPTED = "accepted"
+    REQUIRED = "required"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ESTOptions:
-    """An enrollment profile under EST."""
+    """An enrollment profile under EST.
+
+    `linking_without_ems` takes tls-unique from connections without the extended master secret,
+    which old clients have, and which RFC 7627 §5.4 allows after a full handshake only.
+    """
 
     challenge_password: ChallengePasswordRule = ChallengePasswordRule.BINDING
+    linking: LinkingRule = LinkingRule.ACCEPTED
+    linking_without_ems: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from enroll.result import EnrollmentResult, Issued, Rejected
 from enroll.stages.address import address
 from enroll.stages.authenticate import Authenticate, accepted_credentials
 from enroll.stages.authorize import Authorize
+from enroll.stages.comply import comply
 from enroll.stages.identify import identify
 from enroll.stages.issue import Issue
 from enroll.stages.plan import Plan
@@ -79,6 +80,7 @@ class Pipeline:
         authenticated = await self._authenticate(addressed, uow, trace)
         trace.proven = True
         identified = await identify(authenticated, uow, trace)
+        comply(identified, trace)
         decision = await self._authorize(identified, uow, trace)
         if isinstance(decision, Repeated):
             chain = self._authority.chain(decision.record.issuer)

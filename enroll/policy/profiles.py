@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 from enroll.credentials import CredentialKind
+from enroll.options import ChallengePasswordRule, LinkingRule
 from enroll.policy.names import (
     ALTERNATIVE_NAME_KINDS,
     ATTRIBUTE_TYPES,
@@ -77,6 +78,7 @@ def check_enrollment_profile(profile: EnrollmentProfile, policy: PolicySnapshot)
         raise PolicyError("renewal_window: expected a part of the lifetime, above 0 and up to 1")
     _check_initial_credentials(profile, policy)
     _check_durations(profile)
+    _check_est(profile)
     _check_can_renew(profile, wanted)
 
 
@@ -130,6 +132,15 @@ def _check_initial_credentials(profile: EnrollmentProfile, policy: PolicySnapsho
         raise PolicyError(
             "renewal_credentials: expected own_certificate, one_time_code or both; a certificate "
             "of another CA's proves a first enrollment only"
+        )
+
+
+def _check_est(profile: EnrollmentProfile) -> None:
+    rule, linking = profile.est.challenge_password, profile.est.linking
+    if rule is ChallengePasswordRule.CODE and linking is LinkingRule.REQUIRED:
+        raise PolicyError(
+            "est.linking: cannot be required where est.challenge_password=code, for a "
+            "challengePassword is then a one-time code and no channel binding"
         )
 
 

@@ -1,11 +1,12 @@
 """The credential is good: it proves a device, whichever that may be."""
 
 import hmac
+import unicodedata
 from collections.abc import Awaitable, Callable
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from enroll.certificates import CertificateRecord
 from enroll.credentials import (
@@ -13,16 +14,18 @@ from enroll.credentials import (
     ChallengePassword,
     CredentialKind,
     HTTPBasic,
+    NamedChallengePassword,
     OneTimeCode,
     Secret,
     ShownCertificate,
 )
 from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
+from enroll.options import ChallengePasswordRule
 from enroll.policy.renewal import check_valid_now
 from enroll.policy.repetition import answer_of
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
-from enroll.profiles import CertificateClass, EnrollmentProfile
+from enroll.profiles import CertificateClass, EnrollmentProfile, ProtocolName
 from enroll.request import Operation
 from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
@@ -34,6 +37,8 @@ ByThirdParty = Callable[
 """Proves a device by a certificate that was not issued here: see `enroll.stages.third_party`."""
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
+NAMES_LOOKED_UP = 4
+_NAMING = frozenset({NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER})
 _CLIENT_PURPOSES = frozenset(
     {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 )
@@ -73,7 +78,7 @@ class Authenticate:
     ) -> Authenticated:
         """Prove a device, or raise NotAuthenticated, NotAuthorized or SIGNER_NOT_TRUSTED."""
         accepted = accepted_credentials(step.profile, step.request.operation)
-        secret, certificate = _shown(step)
+        secret, certificate = _shown(step, trace)
         by_certificate = certificate is not None and CredentialKind.OWN_CERTIFICATE in accepted
         by_code = secret is not None and CredentialKind.ONE_TIME_CODE in accepted
         if by_code and not (by_certificate and step.request.operation is Operation.RENEWAL):
@@ -102,10 +107,11 @@ class Authenticate:
         """Find the device's code with the same work whether device and code exist or not."""
         now = self._clock.now()
         digest = self._vault.digest(secret.password)
-        if isinstance(secret, HTTPBasic):
-            matching = await self._code_of_named(step, secret.username, digest, uow, trace)
-        else:
+        if isinstance(secret, ChallengePassword):
             matching = await self._code_by_itself(step, digest, uow, trace)
+        else:
+            names = (secret.username,) if isinstance(secret, HTTPBasic) else secret.names
+            matching = await self._code_of_named(step, names, digest, uow, trace)
         if trace.device is None or not matching:
             named = trace.device is not None or (
                 isinstance(secret, ChallengePassword) and not matching
@@ -131,10 +137,21 @@ class Authenticate:
         )
 
     async def _code_of_named(
-        self, step: Addressed, name: str, digest: bytes, uow: UnitOfWork, trace: DecisionTrace
+        self,
+        step: Addressed,
+        names: tuple[str, ...],
+        digest: bytes,
+        uow: UnitOfWork,
+        trace: DecisionTrace,
     ) -> list[OneTimeCode]:
-        """Give what goes with the secret of the codes that the named device has."""
-        _note_device(trace, await uow.devices.by_reference(step.tenant.tenant_id, name))
+        """Give what goes with the secret of the codes that the named device has.
+
+        Of several names the first that is known counts; all are looked up in any case.
+        """
+        for name in names:
+            device = await uow.devices.by_reference(step.tenant.tenant_id, name)
+            if trace.device is None:
+                _note_device(trace, device)
         codes = await uow.codes.of_device(trace.device.device_id if trace.device else NOBODY)
         hmac.compare_digest(digest, self._no_code)
         return [each for each in codes if hmac.compare_digest(digest, each.digest)]
@@ -216,15 +233,41 @@ async def _issued_here(credential: ShownCertificate, uow: UnitOfWork) -> Certifi
     return record
 
 
-def _shown(step: Addressed) -> tuple[Secret | None, ShownCertificate | None]:
-    secret: Secret | None = None
+def _shown(step: Addressed, trace: DecisionTrace) -> tuple[Secret | None, ShownCertificate | None]:
+    """Tell the secret and the certificate that were shown. Raises NotAuthenticated."""
+    secret: Secret | None = _code_in_request(step)
     certificate: ShownCertificate | None = None
     for credential in step.request.credentials:
         if isinstance(credential, ShownCertificate):
             certificate = credential
-        else:
+        elif secret is None:
             secret = credential
+        else:
+            trace.failed("credential", "two_secrets")
+            raise NotAuthenticated(
+                "HTTP authentication and a challengePassword are two secrets; send the code once",
+                finding="two_secrets",
+            )
     return secret, certificate
+
+
+def _code_in_request(step: Addressed) -> NamedChallengePassword | None:
+    """Find the code that an EST request carries itself, where its profile says that it may."""
+    request = step.request.certificate_request
+    if (
+        request.challenge_password is None
+        or step.profile.est.challenge_password is not ChallengePasswordRule.CODE
+        or step.request.origin.protocol is not ProtocolName.EST
+    ):
+        return None
+    names = dict.fromkeys(
+        unicodedata.normalize("NFC", each.value.strip())
+        for each in request.subject
+        if each.oid in _NAMING and isinstance(each.value, str)
+    )
+    return NamedChallengePassword(
+        names=tuple(names)[:NAMES_LOOKED_UP], password=request.challenge_password
+    )
 
 
 def _note_device(trace: DecisionTrace, device: Device | None) -> None:

@@ -76,6 +76,20 @@ _TIMELY = {
     "certificate_expired": "The client certificate has expired.",
     "certificate_not_yet_valid": "The client certificate is not valid yet.",
 }
+# RFC 7030 §3.5: the text tells what is required. A wrong value and none that could be compared are
+# told apart for the operator only.
+_LINKING_FAILED = (
+    "POP linking failed: linking of identity and proof-of-possession failed, for the "
+    "challengePassword is not this TLS connection's channel binding."
+)
+_LINKING = {
+    "linking_required": (
+        "POP linking failed: linking of identity and proof-of-possession is required, by this "
+        "TLS connection's channel binding as challengePassword."
+    ),
+    "linking_failed": _LINKING_FAILED,
+    "linking_unavailable": _LINKING_FAILED,
+}
 
 
 def encode_rejection(rejected: Rejected, *, authorization_shown: bool) -> WireResponse:
@@ -96,6 +110,8 @@ def encode_rejection(rejected: Rejected, *, authorization_shown: bool) -> WireRe
         headers = (("Retry-After", str(max(1, wait))),)
     if rejected.reason is FailureReason.NOT_AUTHORIZED:
         sentence = _TIMELY.get(rejected.finding, sentence)
+    if rejected.reason is FailureReason.BAD_PROOF_OF_POSSESSION:
+        sentence = _LINKING.get(rejected.finding, sentence)
     if rejected.field is not None and _may_name_field(rejected):
         sentence = f"{sentence} Field: {_plain(rejected.field)}."
     return _text(status, sentence, rejected.correlation_id, headers)

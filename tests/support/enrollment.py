@@ -11,6 +11,7 @@ from itertools import count
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from ca.ceremony import ISSUING, Ceremony
 from ca.issuers import Issuer, IssuerSet
@@ -22,6 +23,7 @@ from enroll.credentials import Credential, HTTPBasic, TLSClientCertificate
 from enroll.device import Device
 from enroll.events import Attempt, EnrollmentEvent
 from enroll.lifecycle import Lifecycle
+from enroll.options import ChallengePasswordRule, ESTOptions
 from enroll.pipeline import Pipeline
 from enroll.ports import CertificateAuthority, Registry, UnitOfWork
 from enroll.profiles import PolicySnapshot, ProtocolName
@@ -33,6 +35,7 @@ from registry.code_vault import RegistrySecrets
 from registry.memory import MemoryRegistry
 from tests.support.builders import TENANT, a_policy, stage_policy
 from tests.support.csr import (
+    CHALLENGE_PASSWORD,
     CHANGE_SUBJECT_NAME,
     Key,
     a_csr,
@@ -40,6 +43,7 @@ from tests.support.csr import (
     attribute,
     raw_csr,
     sequence,
+    tlv,
 )
 from tests.support.fakes import START, FixedClock, SeededRandomness
 from tests.support.registries import look, store
@@ -64,7 +68,8 @@ class Held:
 class Ask:
     """What a device wants and what it shows, before any protocol words it.
 
-    `reference` and `code` travel together; `held` is shown with proof of its key.
+    `reference` and `code` travel together; `held` is shown with proof of its key, and
+    `challenge_password` stands in the request.
     """
 
     operation: Operation
@@ -75,6 +80,7 @@ class Ask:
     key_usage: x509.KeyUsage | None = None
     reference: str | None = None
     code: str | None = None
+    challenge_password: str | None = None
     held: Held | None = None
     change_subject: x509.Name | None = None
     change_names: Sequence[x509.GeneralName] = ()
@@ -88,10 +94,19 @@ class Ask:
         if self.change_names:
             change.append(x509.SubjectAlternativeName(self.change_names).public_bytes())
         if change:
-            wanted = attribute(CHANGE_SUBJECT_NAME, sequence(*change))
-            return raw_csr(wanted, key=self.key, subject=self.subject.public_bytes())
+            wanted = [attribute(CHANGE_SUBJECT_NAME, sequence(*change))]
+            if self.challenge_password is not None:
+                password = tlv(0x0C, self.challenge_password.encode())
+                wanted.append(attribute(CHALLENGE_PASSWORD, password))
+            return raw_csr(*wanted, key=self.key, subject=self.subject.public_bytes())
         extensions = [self.key_usage] if self.key_usage is not None else []
-        return a_csr(self.key, subject=self.subject, names=self.names, extensions=extensions)
+        return a_csr(
+            self.key,
+            subject=self.subject,
+            names=self.names,
+            extensions=extensions,
+            challenge_password=self.challenge_password,
+        )
 
 
 class Site:
@@ -251,6 +266,22 @@ def by_certificate(held: Held, profile: str | None = "operational", **wishes: ob
     """Ask for a first certificate in another slot, proven by one that is held."""
     ask = Ask(operation=Operation.INITIAL, key=a_new_key(), profile=profile, held=held)
     return replace(ask, **wishes)  # type: ignore[arg-type]  # a test's words
+
+
+async def with_code_in_request(site: Site, ask: Ask) -> Ask:
+    """Word an ask so that its code stands in the request, and let all profiles take it there.
+
+    The subject names the device then; where it names another, the device's name stands before.
+    """
+    rule: dict[str, object] = {"est": ESTOptions(challenge_password=ChallengePasswordRule.CODE)}
+    await site.change_policy(**dict.fromkeys((await site.policy()).enrollment_profiles, rule))
+    if ask.code is None:
+        return ask
+    subject = ask.subject
+    if ask.reference not in {each.value for each in subject}:
+        own = x509.NameAttribute(NameOID.SERIAL_NUMBER, ask.reference or "")
+        subject = x509.Name([own, *subject])
+    return replace(ask, subject=subject, challenge_password=ask.code, reference=None, code=None)
 
 
 def renewal(held: Held, **wishes: object) -> Ask:

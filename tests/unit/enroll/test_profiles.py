@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from enroll.credentials import CredentialKind
+from enroll.options import ChallengePasswordRule, ESTOptions, LinkingRule
 from enroll.policy.profiles import (
     EXTENDED_KEY_USAGES,
     RESERVED_SLUGS,
@@ -57,6 +58,14 @@ def test_a_slug_fits_into_a_path(slug: str) -> None:
         ("own_certificates_of", {"own_certificates_of": ("nowhere",)}),
         ("own_certificates_of", {"own_certificates_of": ("theirs",)}),
         ("renewal_window", {"renewal_window": 0.0}),
+        (
+            "est.linking",
+            {
+                "est": ESTOptions(
+                    challenge_password=ChallengePasswordRule.CODE, linking=LinkingRule.REQUIRED
+                )
+            },
+        ),
         ("renewal_window", {"renewal_window": 1.1}),
         ("renewal_window", {"renewal_window": float("nan")}),
         ("confirm_timeout", {"confirm_timeout": timedelta(seconds=-1)}),

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from base64 import b64decode
+from collections.abc import Awaitable, Callable
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
@@ -13,7 +14,7 @@ from enroll.failures import FailureReason
 from enroll.request import Operation
 from protocols.wire import WireResponse
 from tests.support.cases import CASES, Case, check_outcome
-from tests.support.enrollment import Ask, Site, open_site
+from tests.support.enrollment import Ask, Site, open_site, with_code_in_request
 from tests.support.est import post
 from tests.support.matrix import MATRIX
 
@@ -33,12 +34,22 @@ NAMED = {"subject", "subjectAltName"}
 
 @pytest.mark.parametrize("case", [*CASES, *MATRIX], ids=lambda case: case.name)
 def test_the_same_rule_has_the_same_outcome_over_est(case: Case) -> None:
-    asyncio.run(_run(case))
+    asyncio.run(_run(case, _as_it_is))
 
 
-async def _run(case: Case) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_est_T14_a_code_in_the_request_has_the_answer_of_one_beside_it(case: Case) -> None:
+    asyncio.run(_run(case, with_code_in_request))
+
+
+async def _as_it_is(site: Site, ask: Ask) -> Ask:
+    del site
+    return ask
+
+
+async def _run(case: Case, word: Callable[[Site, Ask], Awaitable[Ask]]) -> None:
     site = await open_site(case.policy)
-    ask = await case.arrange(site)
+    ask = await word(site, await case.arrange(site))
     before = len(await site.certificates())
 
     answer = await post(site, ask)

@@ -213,3 +213,25 @@ def test_an_answer_stays_one_line_whatever_goes_into_it() -> None:
     assert response.body.count(b"\n") == 1
     assert b"\r" not in response.body
     assert len(response.body) < 400
+
+
+@pytest.mark.parametrize(
+    ("finding", "words"),
+    [
+        ("linking_required", "linking of identity and proof-of-possession is required"),
+        ("linking_failed", "linking of identity and proof-of-possession failed"),
+        ("linking_unavailable", "linking of identity and proof-of-possession failed"),
+    ],
+)
+def test_est_T11_a_refusal_says_that_linking_is_meant(finding: str, words: str) -> None:
+    rejected = a_rejection(
+        FailureReason.BAD_PROOF_OF_POSSESSION, finding=finding, field="challengePassword"
+    )
+
+    told = answer(rejected)
+
+    assert told.status == 400
+    line = told.body.decode()
+    assert line.startswith("POP linking failed: ")
+    assert words in line
+    assert line.count("\n") == 1
