@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 
+from enroll.failures import EnrollmentError, Malformed
 from protocols import der
+from protocols.cms.signed_data_form import take_apart
+from protocols.limits import DEFAULT_LIMITS, DERLimits
 
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
 # Version 1, no digest algorithms, and a content of type id-data that is not there.
@@ -31,3 +34,20 @@ def encode(certificates: Iterable[bytes]) -> bytes:
             _NO_SIGNERS,
         )
     )
+
+
+def decode(message: bytes, limits: DERLimits = DEFAULT_LIMITS) -> tuple[bytes, ...]:
+    """Give the certificates, DER, in the order received. Raises Malformed.
+
+    Nobody vouches for them: whoever uses one has to know it or to build a path to it.
+    """
+    try:
+        parts = take_apart(message, limits)
+    except EnrollmentError:
+        raise
+    except Exception as error:
+        # Form that nobody foresaw. It all means the same.
+        raise Malformed(f"the certificates cannot be read: {error!s:.200}") from error
+    if parts.signers or parts.content is not None:
+        raise Malformed("the message holds more than certificates")
+    return parts.certificates

@@ -12,19 +12,33 @@ def issuer_and_serial(certificate: x509.Certificate) -> bytes:
 
     A name that is read and written again may change its octets, and then nobody finds it.
     """
-    (tbs,) = der.split(certificate.tbs_certificate_bytes)
-    fields = der.split(tbs.content)
-    if fields[0].tag == der.CONTEXT_0:
-        fields = fields[1:]
-    serial, _, issuer = fields[:3]
+    serial, _, issuer, *_ = _fields(certificate)
     return der.encode(der.SEQUENCE, issuer.whole, serial.whole)
 
 
+def public_key_info(certificate: x509.Certificate) -> der.Element:
+    """Give the SubjectPublicKeyInfo, octet for octet."""
+    return _fields(certificate)[5]
+
+
+def names(identifier: bytes, certificate: x509.Certificate) -> bool:
+    """Tell whether a SignerIdentifier or RecipientIdentifier means this certificate."""
+    if identifier[0] != _CONTEXT_0_PRIMITIVE:
+        return identifier == issuer_and_serial(certificate)
+    key_identifier = subject_key_identifier(certificate)
+    return key_identifier is not None and identifier == tagged_key_identifier(key_identifier)
+
+
 def subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
-    """Give what the certificate itself says; None when it says nothing."""
+    """Give what the certificate itself says; None when it says nothing that can be read."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    except x509.ExtensionNotFound:
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ):
         return None
     return found.value.digest
 
@@ -32,3 +46,10 @@ def subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
 def tagged_key_identifier(key_identifier: bytes) -> bytes:
     """Encode `[0] IMPLICIT SubjectKeyIdentifier`, the other choice of SignerIdentifier."""
     return der.encode(_CONTEXT_0_PRIMITIVE, key_identifier)
+
+
+def _fields(certificate: x509.Certificate) -> list[der.Element]:
+    """Give the fields of TBSCertificate (RFC 5280 §4.1), from the serial number on."""
+    (tbs,) = der.split(certificate.tbs_certificate_bytes)
+    fields = der.split(tbs.content)
+    return fields[1:] if fields[0].tag == der.CONTEXT_0 else fields

@@ -1,7 +1,8 @@
 """SignedData (RFC 5652 §5) with one signer and signed attributes, written and read."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -9,11 +10,29 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509 import ObjectIdentifier
 
+from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols import der
+from protocols.cms import digests
 from protocols.cms.content_info import DATA, encode_oid
 from protocols.cms.digests import Digest
-from protocols.cms.identifiers import issuer_and_serial, tagged_key_identifier
-from protocols.cms.signatures import Scheme, Sign, encode_algorithm, scheme_of, signing
+from protocols.cms.identifiers import (
+    issuer_and_serial,
+    names,
+    public_key_info,
+    tagged_key_identifier,
+)
+from protocols.cms.signatures import (
+    Scheme,
+    Sign,
+    SignatureAlgorithm,
+    encode_algorithm,
+    read_algorithm,
+    scheme_of,
+    signing,
+)
+from protocols.cms.signed_data_form import take_apart, take_signer_apart
+from protocols.limits import DEFAULT_LIMITS, DERLimits
+from protocols.public_keys import check_key, unsupported
 
 CONTENT_TYPE = ObjectIdentifier("1.2.840.113549.1.9.3")
 MESSAGE_DIGEST = ObjectIdentifier("1.2.840.113549.1.9.4")
@@ -113,6 +132,31 @@ class Signer:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerInfo:
+    """Who says to have signed, how, and what beside the content. Nothing of it is proven yet."""
+
+    identifier: bytes
+    """IssuerAndSerialNumber, or `[0] SubjectKeyIdentifier`, DER."""
+    digest_algorithm: bytes
+    algorithm: bytes
+    signed_octets: bytes
+    """The signed attributes as they were received, under the tag that they were signed with."""
+    attributes: Mapping[ObjectIdentifier, tuple[bytes, ...]]
+    """The values of each signed attribute, each one DER element."""
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedData:
+    """A message with one signer, read and not yet verified."""
+
+    content_type: ObjectIdentifier
+    content: bytes | None
+    certificates: tuple[bytes, ...]
+    signer: SignerInfo
+
+
 def encode_signed_data(
     content_type: ObjectIdentifier,
     content: bytes | None,
@@ -143,6 +187,101 @@ def encode_signed_data(
         der.encode(der.SET, signer.encode(content_type, content or b"", signed_attributes)),
     )
     return der.encode(der.SEQUENCE, _SIGNED_DATA, der.encode(der.CONTEXT_0, signed_data))
+
+
+def decode_signed_data(message: bytes, limits: DERLimits = DEFAULT_LIMITS) -> SignedData:
+    """Read a ContentInfo with a SignedData, BER or DER, that has exactly one signer.
+
+    Nothing is verified: until `verify`, it is only what somebody wrote.
+
+    Raises Malformed, and nothing else, whatever the octets.
+    """
+    try:
+        parts = take_apart(message, limits)
+        signer = _only(parts.signers)
+    except EnrollmentError:
+        raise
+    except Exception as error:
+        # Form that nobody foresaw. It all means the same.
+        raise Malformed(f"the SignedData cannot be read: {error!s:.200}") from error
+    return SignedData(
+        content_type=parts.content_type,
+        content=parts.content,
+        certificates=parts.certificates,
+        signer=signer,
+    )
+
+
+def verify(
+    signed_data: SignedData,
+    *,
+    certificate: x509.Certificate | None = None,
+    allowed: AbstractSet[Digest] = digests.STRONG,
+) -> x509.Certificate:
+    """Verify that the signer signed this content, and give the certificate whose key did.
+
+    That is the certificate given, or else the one in the message that the signer names; it is
+    only a key with a name to it, until somebody trusts it. Algorithms and key are judged before
+    anything is computed; RFC 5652 §5.4 and §5.6, §11.1, §11.2.
+
+    Raises UNSUPPORTED_ALGORITHM, BAD_MESSAGE_CHECK, and nothing else.
+    """
+    signer = signed_data.signer
+    algorithm = _judge(signer, allowed)
+    _check_attributes(signed_data, algorithm.digest)
+    if certificate is None:
+        certificate = _named(signer, signed_data.certificates)
+    elif not names(signer.identifier, certificate):
+        raise _bad("the signer is another than the one expected", "signer_unexpected")
+    try:
+        check_key(public_key_info(certificate))
+        key = certificate.public_key()
+    except EnrollmentError as error:
+        raise unsupported("signer", f"the signer's key is not allowed: {error.detail}") from error
+    except Exception as error:
+        raise unsupported("signer", f"the signer's key cannot be read: {error!s:.200}") from error
+    algorithm.verify(key, signer.signature, signer.signed_octets)
+    return certificate
+
+
+def _only(signers: Sequence[der.Element]) -> SignerInfo:
+    if len(signers) != 1:
+        raise Malformed(
+            f"the SignedData has {len(signers)} signers where one is wanted",
+            finding="not_one_signer",
+        )
+    return SignerInfo(**take_signer_apart(signers[0])._asdict())
+
+
+def _judge(signer: SignerInfo, allowed: AbstractSet[Digest]) -> SignatureAlgorithm:
+    digest = digests.find(signer.digest_algorithm)
+    if digest is None or digest not in allowed:
+        raise unsupported("digestAlgorithm", "the digest algorithm is not in the list")
+    return read_algorithm(signer.algorithm, digest)
+
+
+def _check_attributes(signed_data: SignedData, digest: Digest) -> None:
+    attributes = signed_data.signer.attributes
+    if attributes.get(CONTENT_TYPE) != (encode_oid(signed_data.content_type),):
+        raise _bad("the signed content type is not the content's", "content_type_unsigned")
+    computed = hashlib.new(digest.value, signed_data.content or b"").digest()
+    if attributes.get(MESSAGE_DIGEST) != (der.encode(der.OCTET_STRING, computed),):
+        raise _bad("the signed digest is not the content's", "digest_mismatch")
+
+
+def _named(signer: SignerInfo, certificates: Iterable[bytes]) -> x509.Certificate:
+    for each in certificates:
+        try:
+            certificate = x509.load_der_x509_certificate(each)
+            if names(signer.identifier, certificate):
+                return certificate
+        except ValueError:
+            continue  # A certificate that cannot be read is not the one that signs.
+    raise _bad("the signer's certificate is not in the message", "signer_certificate_missing")
+
+
+def _bad(detail: str, finding: str) -> EnrollmentError:
+    return EnrollmentError(FailureReason.BAD_MESSAGE_CHECK, detail, finding=finding)
 
 
 def der_set(elements: Iterable[bytes]) -> bytes:

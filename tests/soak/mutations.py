@@ -61,17 +61,17 @@ def der_mutants(seed: int, count: int) -> Iterator[bytes]:
     for _ in range(count):
         key, der = random.choice(seeds())
         tree = parse(der)
-        for _ in range(random.choice((0, 1, 1, 1, 2, 3, 8))):
-            mutate = random.choice(_TREE_MUTATIONS)
-            mutate(random, tree)
-            if mutate is _multiply:
-                break  # What is there many times is one node: a second change would be many.
+        _damage(random, tree)
         if random.random() < 0.5:
             _sign_again(tree, key)
-        damaged = tree.encode()
-        if random.random() < 0.3:
-            damaged = random.choice(_OCTET_MUTATIONS)(random, damaged)
-        yield damaged
+        yield _damaged(random, tree.encode())
+
+
+def mutant_of(random: Random, der: bytes) -> bytes:
+    """Damage any message in DER, or leave it whole now and then."""
+    tree = parse(der)
+    _damage(random, tree)
+    return _damaged(random, tree.encode())
 
 
 def parse(der: bytes) -> Node:
@@ -118,6 +118,20 @@ def _length(length: int) -> bytes:
         return bytes([length])
     octets = length.to_bytes((length.bit_length() + 7) // 8)
     return bytes([0x80 | len(octets)]) + octets
+
+
+def _damage(random: Random, tree: Node) -> None:
+    for _ in range(random.choice((0, 1, 1, 1, 2, 3, 8))):
+        mutate = random.choice(_TREE_MUTATIONS)
+        mutate(random, tree)
+        if mutate is _multiply:
+            break  # What is there many times is one node: a second change would be many.
+
+
+def _damaged(random: Random, octets: bytes) -> bytes:
+    if random.random() < 0.3:
+        return random.choice(_OCTET_MUTATIONS)(random, octets)
+    return octets
 
 
 def _lists(tree: Node) -> list[list[Node]]:

@@ -1,8 +1,10 @@
-"""Parties to CMS messages: certificates with their keys, of each kind, and as files for openssl."""
+"""Parties to CMS messages, certificates with their keys; and messages made octet by octet."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from cryptography import x509
@@ -15,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from protocols.cms.digests import Digest
+from protocols.cms.identifiers import issuer_and_serial
 from protocols.cms.signed_data import Signer
-from tests.support.csr import Key, a_key, a_name
+from tests.support.csr import Key, a_key, a_name, attribute, oid, sequence, tlv
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -57,13 +60,13 @@ class Party:
 
 
 @cache
-def a_party(kind: str = "rsa-2048", name: str = "pump-1") -> Party:
+def a_party(kind: str = "rsa-2048", name: str = "pump-1", *, number: int = 0) -> Party:
     """Give a party with a key of this kind: self-signed where such keys sign, else by a P-256."""
     if kind == "x25519":
         key: Key | x25519.X25519PrivateKey = x25519.X25519PrivateKey.generate()
         issuing = a_key("p-256")
     else:
-        key = issuing = a_key(kind)
+        key = issuing = a_key(kind, number)
     digest = None if kind in {"ed25519", "ed448"} else hashes.SHA256()
     certificate = (
         x509.CertificateBuilder()
@@ -77,3 +80,61 @@ def a_party(kind: str = "rsa-2048", name: str = "pump-1") -> Party:
         .sign(issuing, digest)
     )
     return Party(certificate=certificate, key=key)
+
+
+SHA256_ALGORITHM = sequence(oid("608648016503040201"))
+RSA_WITH_SHA256 = sequence(oid("2a864886f70d01010b"), b"\x05\x00")
+DATA_OID = oid("2a864886f70d010701")
+
+
+def content_type_attribute(content_type: bytes = DATA_OID) -> bytes:
+    return attribute("2a864886f70d010903", content_type)
+
+
+def digest_attribute(content: bytes) -> bytes:
+    return attribute("2a864886f70d010904", tlv(0x04, sha256(content).digest()))
+
+
+def a_signer_info(
+    attributes: Sequence[bytes] | None,
+    *,
+    party: Party | None = None,
+    identifier: bytes | None = None,
+    digest_algorithm: bytes = SHA256_ALGORITHM,
+    algorithm: bytes = RSA_WITH_SHA256,
+    sign: Callable[[bytes], bytes] | None = None,
+    unsigned: bytes = b"",
+) -> bytes:
+    """Make a SignerInfo, octet by octet; without attributes it has none."""
+    party = party or a_party()
+    content = b"".join(attributes or ())
+    signature = (sign or party.signer().sign)(tlv(0x31, content))
+    return sequence(
+        b"\x02\x01\x01",
+        identifier or issuer_and_serial(party.certificate),
+        digest_algorithm,
+        b"" if attributes is None else tlv(0xA0, content),
+        algorithm,
+        tlv(0x04, signature),
+        unsigned,
+    )
+
+
+def a_signed_message(
+    content: bytes,
+    *signers: bytes,
+    certificates: Sequence[bytes] | None = None,
+    content_type: bytes = DATA_OID,
+    held: bytes | None = None,
+) -> bytes:
+    """Make a ContentInfo with a SignedData, octet by octet, around SignerInfos."""
+    held = tlv(0xA0, tlv(0x04, content)) if held is None else held
+    found = b"".join((a_party().der,) if certificates is None else certificates)
+    signed_data = sequence(
+        b"\x02\x01\x01",
+        tlv(0x31, SHA256_ALGORITHM),
+        sequence(content_type, held),
+        tlv(0xA0, found),
+        tlv(0x31, *signers),
+    )
+    return sequence(oid("2a864886f70d010702"), tlv(0xA0, signed_data))

@@ -1,4 +1,5 @@
 import subprocess
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -7,7 +8,10 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from pyasn1.codec.der import decoder
 from pyasn1_modules import rfc5652
 
+from enroll.failures import Malformed
 from protocols.cms import certs_only
+from tests.support.cms import a_signed_message, a_signer_info
+from tests.support.openssl import openssl
 from tests.support.wire import a_certificate
 
 ONE = (a_certificate(),)
@@ -45,3 +49,32 @@ def test_pyasn1_finds_a_signed_data_without_signers() -> None:
     assert not inner["encapContentInfo"]["eContent"].isValue
     assert not inner["crls"].isValue
     assert (len(inner["certificates"]), len(inner["signerInfos"])) == (1, 0)
+
+
+def test_the_certificates_that_openssl_put_together_are_read(tmp_path: Path) -> None:
+    pems = tmp_path / "certificates.pem"
+    loaded = [x509.load_der_x509_certificate(each) for each in THREE]
+    pems.write_bytes(b"".join(each.public_bytes(serialization.Encoding.PEM) for each in loaded))
+    message = openssl("crl2pkcs7", "-nocrl", "-certfile", pems, "-outform", "DER")
+
+    assert set(certs_only.decode(message)) == set(THREE)
+
+
+@pytest.mark.parametrize("certificates", [(), ONE, THREE])
+def test_what_was_written_is_read(certificates: tuple[bytes, ...]) -> None:
+    assert certs_only.decode(certs_only.encode(certificates)) == tuple(sorted(certificates))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        certs_only.encode(ONE)[:-1],
+        certs_only.encode(ONE) + b"\x00",
+        a_signed_message(b"", a_signer_info(())),
+        a_signed_message(b""),
+    ],
+)
+def test_what_holds_more_than_certificates_or_none_at_all_is_refused(message: bytes) -> None:
+    with pytest.raises(Malformed):
+        certs_only.decode(message)
