@@ -44,6 +44,9 @@ class NoLabels:
         del label
         return False
 
+    def profile(self, label: str | None) -> None:
+        del label
+
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         del label
         return ()

@@ -1,11 +1,15 @@
 """What a requester shows, and what showing it proved."""
 
 import base64
+import hashlib
+import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
+
+from enroll.options import HTTPScheme
 
 
 class CredentialKind(StrEnum):
@@ -23,6 +27,38 @@ class HTTPBasic:
 
     username: str
     password: str = field(repr=False)
+
+    @property
+    def scheme(self) -> HTTPScheme:
+        return HTTPScheme.BASIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPDigest:
+    """An answer to a challenge, computed from a secret that stays unsaid (RFC 7616 §3.4.1).
+
+    `exchange` is what is hashed after the secret: nonce, counter, client's nonce, quality, and the
+    hash of method and address. `is_fresh`: the nonce is ours, recent, and not answered before.
+    """
+
+    username: str
+    scheme: HTTPScheme
+    realm: str
+    exchange: str
+    response: str = field(repr=False)
+    is_fresh: bool
+
+    def is_of(self, secret: str) -> bool:
+        """Tell whether the secret gives this very answer."""
+        inner = self._hash(f"{self.username}:{self.realm}:{secret}")
+        wanted = self._hash(f"{inner}:{self.exchange}")
+        return hmac.compare_digest(wanted, self.response)
+
+    def _hash(self, text: str) -> str:
+        octets = text.encode("utf-8", "surrogatepass")
+        if self.scheme is HTTPScheme.DIGEST_MD5:
+            return hashlib.md5(octets, usedforsecurity=False).hexdigest()
+        return hashlib.sha256(octets).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +105,7 @@ class SignerCertificate:
 
 
 ShownCertificate = TLSClientCertificate | SignerCertificate
-Secret = HTTPBasic | ChallengePassword | NamedChallengePassword
+Secret = HTTPBasic | HTTPDigest | ChallengePassword | NamedChallengePassword
 Credential = ShownCertificate | Secret
 
 
@@ -78,7 +114,7 @@ class OneTimeCode:
     """A per-device secret as the registry keeps it: a keyed digest, never the code.
 
     `wrapped` holds the code encrypted under a key outside the database, only where a protocol's
-    MAC will need its clear value.
+    MAC, or HTTP Digest, will need its clear value.
     """
 
     code_id: str
@@ -99,6 +135,12 @@ def new_one_time_code(octets: bytes) -> str:
     """Make a code of 13 random octets: 20 base32 characters (100 bits) in groups of four."""
     characters = base64.b32encode(octets[:13]).decode("ascii")[:20]
     return "-".join(characters[start : start + 4] for start in range(0, 20, 4))
+
+
+def spellings(code: str) -> tuple[str, ...]:
+    """Give the ways in which a code may be typed: with its hyphens and without, in either case."""
+    bare = code.replace("-", "")
+    return (code, bare, code.lower(), bare.lower())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

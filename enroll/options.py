@@ -27,17 +27,33 @@ class LinkingRule(StrEnum):
     REQUIRED = "required"
 
 
+class HTTPScheme(StrEnum):
+    """How HTTP carries a one-time code: in the clear (RFC 7617), or hashed (RFC 7616) by what."""
+
+    BASIC = "basic"
+    DIGEST_SHA_256 = "digest-sha-256"
+    DIGEST_MD5 = "digest-md5"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ESTOptions:
     """An enrollment profile under EST.
 
     `linking_without_ems` takes tls-unique from connections without the extended master secret,
     which old clients have, and which RFC 7627 §5.4 allows after a full handshake only.
+    `http_authentication` are the schemes that are taken, the one to be offered first before the
+    others. With `quote_digest_algorithm` a challenge has quotes where RFC 7616 §3.3 wants none.
     """
 
     challenge_password: ChallengePasswordRule = ChallengePasswordRule.BINDING
     linking: LinkingRule = LinkingRule.ACCEPTED
     linking_without_ems: bool = False
+    http_authentication: tuple[HTTPScheme, ...] = (HTTPScheme.BASIC, HTTPScheme.DIGEST_SHA_256)
+    quote_digest_algorithm: bool = False
+
+    @property
+    def takes_digest(self) -> bool:
+        return any(each is not HTTPScheme.BASIC for each in self.http_authentication)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

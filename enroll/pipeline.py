@@ -14,10 +14,10 @@ from enroll.failures import (
 )
 from enroll.policy.chronicle import Chronicle
 from enroll.ports import CertificateAuthority, Clock, CodeVault, Randomness, Registry, UnitOfWork
-from enroll.request import EnrollmentRequest, RequestOrigin
+from enroll.request import EnrollmentRequest, RequestOrigin, accepted_credentials
 from enroll.result import EnrollmentResult, Issued, Rejected
 from enroll.stages.address import address
-from enroll.stages.authenticate import Authenticate, accepted_credentials
+from enroll.stages.authenticate import Authenticate
 from enroll.stages.authorize import Authorize
 from enroll.stages.comply import comply
 from enroll.stages.identify import identify
@@ -76,6 +76,7 @@ class Pipeline:
         self, request: EnrollmentRequest, uow: UnitOfWork, trace: DecisionTrace
     ) -> Issued:
         addressed = await address(request, uow, trace)
+        trace.profile = addressed.profile
         trace.accepted = accepted_credentials(addressed.profile, addressed.request.operation)
         authenticated = await self._authenticate(addressed, uow, trace)
         trace.proven = True
@@ -107,6 +108,7 @@ class Pipeline:
             finding=error.finding,
             field=error.field,
             accepted=trace.accepted,
+            profile=trace.profile,
             retry_after=retry_after,
         )
         try:

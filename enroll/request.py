@@ -8,8 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from enroll.channel import Channel
-from enroll.credentials import Credential
-from enroll.profiles import KeyUsageBit, ProtocolName
+from enroll.credentials import Credential, CredentialKind
+from enroll.profiles import EnrollmentProfile, KeyUsageBit, ProtocolName
 
 
 class Operation(StrEnum):
@@ -22,6 +22,15 @@ class Operation(StrEnum):
     INITIAL = "initial"
     RENEWAL = "renewal"
     BY_CERTIFICATE = "by_certificate"
+
+
+def accepted_credentials(
+    profile: EnrollmentProfile, operation: Operation
+) -> frozenset[CredentialKind]:
+    """Tell which kinds of credential the profile takes for the operation."""
+    if operation is Operation.RENEWAL:
+        return profile.renewal_credentials
+    return profile.initial_credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enroll.certificates import CertificateRecord
 from enroll.credentials import CredentialKind
 from enroll.failures import FailureReason
+from enroll.profiles import EnrollmentProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class Issued:
 class Rejected:
     """A refusal, recorded before this was made. `detail` is for the log, never for the wire.
 
-    `accepted` holds the kinds of credential that the profile takes for this operation.
+    `accepted` holds the kinds of credential that the `profile` takes for this operation, if it was
+    found which one was asked.
     """
 
     reason: FailureReason
@@ -29,6 +31,7 @@ class Rejected:
     finding: str
     field: str | None = None
     accepted: frozenset[CredentialKind] = frozenset()
+    profile: EnrollmentProfile | None = None
     retry_after: int | None = None
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enroll.credentials import CredentialKind
 from enroll.device import Device
 from enroll.events import Check
+from enroll.profiles import EnrollmentProfile
 from enroll.request import EnrollmentRequest, RequestOrigin
 
 
@@ -12,8 +13,9 @@ from enroll.request import EnrollmentRequest, RequestOrigin
 class DecisionTrace:
     """The checks of one attempt in their order, and what became known on the way.
 
-    `device` may be set before the caller is `proven` to be it; `accepted` holds the kinds of
-    credential that the endpoint takes, `rivals` the other devices that a refusal concerns.
+    `device` may be set before the caller is `proven` to be it; `profile` is the endpoint's,
+    `accepted` the kinds of credential that it takes; `rivals` are the other devices that a refusal
+    concerns.
     """
 
     origin: RequestOrigin
@@ -22,6 +24,7 @@ class DecisionTrace:
     proven: bool = False
     rivals: tuple[str, ...] = ()
     accepted: frozenset[CredentialKind] = frozenset()
+    profile: EnrollmentProfile | None = None
     checks: list[Check] = field(default_factory=list)
 
     def passed(self, name: str, note: str = "") -> None:

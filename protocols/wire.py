@@ -24,7 +24,8 @@ class TransportFault(StrEnum):
 class WireRequest:
     """One HTTP request as a listener read it: bounded, undecoded, with its peer.
 
-    `path` is what follows the mount point, still percent-encoded; `query` is raw too. `headers`
+    `path` is what follows the mount point, still percent-encoded; `query` is raw too, and `target`
+    the whole address as it was sent. `headers`
     looks names up without regard to case. `peer_chain` holds the certificates that the client sent
     in its TLS handshake, DER, its own first; the handshake proved possession of the first one's
     key and nothing else. `channel` is the TLS connection to the client itself, where there is one.
@@ -41,6 +42,7 @@ class WireRequest:
     correlation_id: str
     received_at: datetime
     channel: Channel | None = None
+    target: str = ""
     fault: TransportFault | None = None
 
 

@@ -25,6 +25,7 @@ class RegistrySecrets:
         self._wrapping = AESGCM(_derive(master, b"wrapped codes"))
         self._access = _derive(master, b"access keys")
         self.seal_key = _derive(master, b"audit seal")
+        self.nonce_key = _derive(master, b"HTTP nonces")
 
     def digest(self, code: str) -> bytes:
         """Give HMAC-SHA-256 of the code, hyphens, spaces and case taken off."""

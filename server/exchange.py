@@ -20,6 +20,9 @@ from server.backoff import Backoff
 from server.observability.metrics import Metrics
 
 _log = structlog.get_logger("enrollment")
+_NOTHING_TRIED = frozenset({"no_credential", "nonce_stale"})
+"""Findings of requests that tried no secret: they ask for a challenge, or for another."""
+
 _UNPROVEN = frozenset({FailureReason.NOT_AUTHENTICATED, FailureReason.SIGNER_NOT_TRUSTED})
 
 
@@ -101,7 +104,7 @@ class ProtocolEndpoint:
         if not isinstance(result, Rejected):
             self._backoff.succeeded(wire.peer_address)
             return
-        if result.reason in _UNPROVEN and result.finding != "no_credential":
+        if result.reason in _UNPROVEN and result.finding not in _NOTHING_TRIED:
             self._backoff.failed(wire.peer_address)
         _log.info(
             "refused",

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from enroll.ports import Registry
-from enroll.profiles import PolicySnapshot, ProtocolName
+from enroll.profiles import EnrollmentProfile, PolicySnapshot, ProtocolName
+from enroll.stages.address import default_profile
 
 
 class PolicyMirror:
@@ -39,6 +40,13 @@ class Labels:
     def exists(self, label: str) -> bool:
         profile = self._mirror.policy.enrollment_profiles.get(label)
         return profile is not None and self._protocol in profile.protocols
+
+    def profile(self, label: str | None) -> EnrollmentProfile | None:
+        """Give the profile of a label, or the one that is meant without."""
+        policy = self._mirror.policy
+        if label is None:
+            return default_profile(policy)
+        return policy.enrollment_profiles.get(label)
 
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         """Give the CA certificates for a label, DER: one CA serves them all."""

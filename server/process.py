@@ -18,6 +18,7 @@ from enroll.failures import EnrollmentError
 from enroll.profiles import ProtocolName
 from protocols.est.handler import ESTHandler
 from protocols.est.messages import ESTOperation
+from protocols.est.nonces import Nonces
 from server.background import Background, Chore
 from server.backoff import Backoff
 from server.config.load import Config, ConfigurationError
@@ -254,7 +255,7 @@ class Server:
         recorded = {ESTOperation.SIMPLE_ENROLL.value, ESTOperation.SIMPLE_REENROLL.value}
         return ProtocolEndpoint(
             name=ProtocolName.EST,
-            handler=ESTHandler(labels),
+            handler=ESTHandler(labels, nonces=Nonces(self._works.office.secrets.nonce_key)),
             pipeline=self._works.pipeline,
             backoff=Backoff(
                 burst=limits.failures_per_address,

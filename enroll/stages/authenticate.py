@@ -1,6 +1,5 @@
 """The credential is good: it proves a device, whichever that may be."""
 
-import hmac
 import unicodedata
 from collections.abc import Awaitable, Callable
 
@@ -9,24 +8,24 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from enroll.certificates import CertificateRecord
+from enroll.codes import CodeMatcher
 from enroll.credentials import (
     Authentication,
-    ChallengePassword,
     CredentialKind,
     HTTPBasic,
+    HTTPDigest,
     NamedChallengePassword,
     OneTimeCode,
     Secret,
     ShownCertificate,
 )
-from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
 from enroll.options import ChallengePasswordRule
 from enroll.policy.renewal import check_valid_now
 from enroll.policy.repetition import answer_of
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
-from enroll.profiles import CertificateClass, EnrollmentProfile, ProtocolName
-from enroll.request import Operation
+from enroll.profiles import CertificateClass, ProtocolName
+from enroll.request import Operation, accepted_credentials
 from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
 
@@ -36,21 +35,11 @@ ByThirdParty = Callable[
 ]
 """Proves a device by a certificate that was not issued here: see `enroll.stages.third_party`."""
 
-NOBODY = "00000000-0000-0000-0000-000000000000"
 NAMES_LOOKED_UP = 4
 _NAMING = frozenset({NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER})
 _CLIENT_PURPOSES = frozenset(
     {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 )
-
-
-def accepted_credentials(
-    profile: EnrollmentProfile, operation: Operation
-) -> frozenset[CredentialKind]:
-    """Tell which kinds of credential the profile takes for the operation."""
-    if operation is Operation.RENEWAL:
-        return profile.renewal_credentials
-    return profile.initial_credentials
 
 
 class Authenticate:
@@ -67,11 +56,10 @@ class Authenticate:
         clock: Clock,
         third_party: ByThirdParty,
     ) -> None:
-        self._vault = vault
+        self._codes = CodeMatcher(vault)
         self._authority = authority
         self._clock = clock
         self._third_party = third_party
-        self._no_code = vault.digest("no such code")
 
     async def __call__(
         self, step: Addressed, uow: UnitOfWork, trace: DecisionTrace
@@ -80,7 +68,7 @@ class Authenticate:
         accepted = accepted_credentials(step.profile, step.request.operation)
         secret, certificate = _shown(step, trace)
         by_certificate = certificate is not None and CredentialKind.OWN_CERTIFICATE in accepted
-        by_code = secret is not None and CredentialKind.ONE_TIME_CODE in accepted
+        by_code = CredentialKind.ONE_TIME_CODE in accepted and _takes(step, secret)
         if by_code and not (by_certificate and step.request.operation is Operation.RENEWAL):
             assert secret is not None  # noqa: S101 - told apart above; for the type checker
             return await self._by_code(step, secret, uow, trace)
@@ -106,20 +94,15 @@ class Authenticate:
     ) -> Authenticated:
         """Find the device's code with the same work whether device and code exist or not."""
         now = self._clock.now()
-        digest = self._vault.digest(secret.password)
-        if isinstance(secret, ChallengePassword):
-            matching = await self._code_by_itself(step, digest, uow, trace)
-        else:
-            names = (secret.username,) if isinstance(secret, HTTPBasic) else secret.names
-            matching = await self._code_of_named(step, names, digest, uow, trace)
-        if trace.device is None or not matching:
-            named = trace.device is not None or (
-                isinstance(secret, ChallengePassword) and not matching
-            )
-            finding = "code_wrong" if named else "identity_unknown"
-            trace.failed("one-time code", finding)
-            raise NotAuthenticated("name and code do not belong together", finding=finding)
-        code = next((each for each in matching if each.is_active(now)), matching[0])
+        if isinstance(secret, HTTPDigest) and not secret.is_fresh:
+            trace.failed("one-time code", "nonce_stale")
+            raise NotAuthenticated("the challenge is to be answered anew", finding="nonce_stale")
+        found = await self._codes.find(secret, step.tenant.tenant_id, now, uow)
+        trace.device = found.device
+        if not found.codes:
+            trace.failed("one-time code", found.finding)
+            raise NotAuthenticated(found.detail, finding=found.finding)
+        code = next((each for each in found.codes if each.is_active(now)), found.codes[0])
         usable = code.is_active(now)
         if not usable:
             await self._check_repetition(step, code, uow, trace)
@@ -135,37 +118,6 @@ class Authenticate:
             ),
             repeat_only=not usable,
         )
-
-    async def _code_of_named(
-        self,
-        step: Addressed,
-        names: tuple[str, ...],
-        digest: bytes,
-        uow: UnitOfWork,
-        trace: DecisionTrace,
-    ) -> list[OneTimeCode]:
-        """Give what goes with the secret of the codes that the named device has.
-
-        Of several names the first that is known counts; all are looked up in any case.
-        """
-        for name in names:
-            device = await uow.devices.by_reference(step.tenant.tenant_id, name)
-            if trace.device is None:
-                _note_device(trace, device)
-        codes = await uow.codes.of_device(trace.device.device_id if trace.device else NOBODY)
-        hmac.compare_digest(digest, self._no_code)
-        return [each for each in codes if hmac.compare_digest(digest, each.digest)]
-
-    async def _code_by_itself(
-        self, step: Addressed, digest: bytes, uow: UnitOfWork, trace: DecisionTrace
-    ) -> list[OneTimeCode]:
-        """Give the code of this digest, which names its device: one of this tenant's."""
-        codes = await uow.codes.by_digest(digest)
-        device = await uow.devices.by_id(codes[0].device_id if codes else NOBODY)
-        if device is not None and device.tenant_id == step.tenant.tenant_id:
-            _note_device(trace, device)
-        hmac.compare_digest(digest, self._no_code)
-        return [each for each in codes if device is not None and each.device_id == device.device_id]
 
     async def _check_repetition(
         self, step: Addressed, code: OneTimeCode, uow: UnitOfWork, trace: DecisionTrace
@@ -270,9 +222,11 @@ def _code_in_request(step: Addressed) -> NamedChallengePassword | None:
     )
 
 
-def _note_device(trace: DecisionTrace, device: Device | None) -> None:
-    if device is not None and device.state is not DeviceState.DELETED:
-        trace.device = device
+def _takes(step: Addressed, secret: Secret | None) -> bool:
+    """Tell whether the profile lets a code come in this way."""
+    if isinstance(secret, HTTPBasic | HTTPDigest):
+        return secret.scheme in step.profile.est.http_authentication
+    return secret is not None
 
 
 def _why_spent(code: OneTimeCode) -> str:

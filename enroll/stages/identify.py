@@ -2,7 +2,7 @@
 
 from cryptography.hazmat.primitives import hashes
 
-from enroll.credentials import HTTPBasic, ShownCertificate
+from enroll.credentials import HTTPBasic, HTTPDigest, ShownCertificate
 from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
 from enroll.policy.identities import claims_of, foreign_claims, names_of
@@ -45,7 +45,8 @@ async def _check_no_conflict(
 ) -> None:
     """Refuse if anything in the request, or another credential shown, is another device's."""
     request = step.addressed.request
-    users = [each.username for each in request.credentials if isinstance(each, HTTPBasic)]
+    named = [each for each in request.credentials if isinstance(each, HTTPBasic | HTTPDigest)]
+    users = [each.username for each in named]
     claims = claims_of(request.certificate_request, users, names_of(device))
     foreign = foreign_claims(claims, device)
     others = await uow.devices.named_by(device.tenant_id, foreign.names, foreign.identities)

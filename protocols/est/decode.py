@@ -7,10 +7,13 @@ from urllib.parse import unquote
 
 from cryptography import x509
 
-from enroll.credentials import HTTPBasic, TLSClientCertificate
+from enroll.credentials import HTTPBasic, HTTPDigest, TLSClientCertificate
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols.est import failures
+from protocols.est.digest import decode_digest
 from protocols.est.messages import (
+    HTTP_BASIC,
+    HTTP_DIGEST,
     IN_LINES,
     IN_ONE_PIECE,
     PKCS10,
@@ -18,6 +21,7 @@ from protocols.est.messages import (
     ESTAddress,
     ESTOperation,
 )
+from protocols.est.nonces import Nonces
 from protocols.wire import WireRequest
 
 CHAIN_LENGTH = 10
@@ -27,7 +31,7 @@ _WHITE_SPACE = b" \t\r\n"
 _SEQUENCE = 0x30
 _PEM_BEGIN = b"-----BEGIN "
 _PEM_LABELS = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
-_BASIC = "basic"
+_SCHEMES = {"basic": HTTP_BASIC, "digest": HTTP_DIGEST}
 _LABEL_AND_OPERATION = 2
 _OPERATIONS = frozenset(each.value for each in ESTOperation)
 
@@ -115,15 +119,27 @@ def has_entity(wire: WireRequest, entity_tag: str) -> bool:
     return any(each.removeprefix("W/") in {entity_tag, "*"} for each in given)
 
 
-def shows_authorization(wire: WireRequest) -> bool:
-    """Tell whether the request carries HTTP authentication of a kind that is known here."""
-    return _basic_parameters(wire) is not None
+def authorization_shown(wire: WireRequest) -> str | None:
+    """Name the HTTP authentication that the request carries, if it is of a kind known here."""
+    scheme, _ = _authorization(wire)
+    return _SCHEMES.get(scheme)
+
+
+def decode_authorization(wire: WireRequest, nonces: Nonces) -> HTTPBasic | HTTPDigest | None:
+    """Read HTTP authentication; None without any. Raises Malformed for an improper Digest.
+
+    A nonce that is answered is used up by this.
+    """
+    scheme, parameters = _authorization(wire)
+    if _SCHEMES.get(scheme) == HTTP_DIGEST:
+        return decode_digest(parameters, wire, lambda each: nonces.take(each, wire.received_at))
+    return decode_basic(wire)
 
 
 def decode_basic(wire: WireRequest) -> HTTPBasic | None:
     """Read Basic credentials (RFC 7617) in UTF-8; None without any, or with broken ones."""
-    parameters = _basic_parameters(wire)
-    if parameters is None:
+    scheme, parameters = _authorization(wire)
+    if _SCHEMES.get(scheme) != HTTP_BASIC:
         return None
     try:
         pair = binascii.a2b_base64(parameters, strict_mode=True).decode()
@@ -151,12 +167,9 @@ def decode_client_certificate(chain: tuple[bytes, ...]) -> TLSClientCertificate:
     return TLSClientCertificate(chain=(leaf, *(each for each in above if each is not None)))
 
 
-def _basic_parameters(wire: WireRequest) -> str | None:
-    given = wire.headers.get("Authorization")
-    if given is None:
-        return None
-    scheme, _, parameters = given.strip().partition(" ")
-    return parameters.strip() if scheme.lower() == _BASIC else None
+def _authorization(wire: WireRequest) -> tuple[str, str]:
+    scheme, _, parameters = wire.headers.get("Authorization", "").strip().partition(" ")
+    return scheme.lower(), parameters.strip()
 
 
 def _printable(text: str) -> str:

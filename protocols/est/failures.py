@@ -1,6 +1,6 @@
 """How EST words a failure or a wait: one total table, and the answers of HTTP below it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from enroll.credentials import CredentialKind
@@ -9,7 +9,7 @@ from enroll.result import Rejected
 from protocols.wire import ProtocolViolation, TransportFault, WireResponse
 
 PLAIN_TEXT = "text/plain; charset=utf-8"
-CHALLENGE = ("WWW-Authenticate", 'Basic realm="enrollment", charset="UTF-8"')
+Headers = tuple[tuple[str, str], ...]
 DEFAULT_RETRY_AFTER = 5
 _FIELD_CHARACTERS = 64
 
@@ -92,8 +92,10 @@ _LINKING = {
 }
 
 
-def encode_rejection(rejected: Rejected, *, authorization_shown: bool) -> WireResponse:
-    """Answer a refusal: a fixed sentence and the correlation id, or an empty 401.
+def encode_rejection(
+    rejected: Rejected, *, authorization_shown: bool, challenges: Callable[[], Headers]
+) -> WireResponse:
+    """Answer a refusal: a fixed sentence and the correlation id, or an empty 401 with challenges.
 
     401 and 403 change places by whether the profile takes HTTP authentication and whether the
     request carried any (RFC 7030 §3.2.3, RFC 9110 §15.5.2).
@@ -103,7 +105,7 @@ def encode_rejection(rejected: Rejected, *, authorization_shown: bool) -> WireRe
         status = _unproven_status(status, rejected, authorization_shown=authorization_shown)
     if status == HTTPStatus.UNAUTHORIZED:
         # Bouncy Castle 1.72 cannot take a body here.
-        return WireResponse(status=status, media_type=PLAIN_TEXT, headers=(CHALLENGE,))
+        return WireResponse(status=status, media_type=PLAIN_TEXT, headers=challenges())
     headers: tuple[tuple[str, str], ...] = ()
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER
@@ -170,7 +172,8 @@ def transport_fault(correlation_id: str, fault: TransportFault) -> ProtocolViola
 
 
 def _unproven_status(status: int, rejected: Rejected, *, authorization_shown: bool) -> int:
-    if CredentialKind.ONE_TIME_CODE not in rejected.accepted:
+    offered = rejected.profile is None or rejected.profile.est.http_authentication
+    if CredentialKind.ONE_TIME_CODE not in rejected.accepted or not offered:
         return HTTPStatus.FORBIDDEN
     return status if authorization_shown else HTTPStatus.UNAUTHORIZED
 

@@ -1,24 +1,27 @@
 """EST at its seam: `WireRequest` to `Exchange`, `EnrollmentResult` to `WireResponse`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import secrets
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import sha256
 
-from enroll.credentials import Credential
-from enroll.failures import EnrollmentError
+from enroll.credentials import Credential, CredentialKind, HTTPBasic, HTTPDigest
+from enroll.failures import EnrollmentError, NotAuthenticated
+from enroll.options import ESTOptions
 from enroll.profiles import ProtocolName
-from enroll.request import EnrollmentRequest, Operation, RequestOrigin
+from enroll.request import EnrollmentRequest, Operation, RequestOrigin, accepted_credentials
 from enroll.result import EnrollmentResult, Issued, Pending, Rejected
 from protocols import pkcs10
 from protocols.est import decode, encode, failures
+from protocols.est.challenges import BASIC, challenges
 from protocols.est.messages import (
     CLIENT_CERTIFICATE,
-    HTTP_BASIC,
     AnswerLayout,
     ESTAddress,
     ESTOperation,
     Labels,
 )
+from protocols.est.nonces import KEY_OCTETS, Nonces
 from protocols.limits import DEFAULT_LIMITS, DERLimits
 from protocols.wire import WireRequest, WireResponse
 
@@ -26,13 +29,8 @@ _OPERATIONS = {
     ESTOperation.SIMPLE_ENROLL: Operation.INITIAL,
     ESTOperation.SIMPLE_REENROLL: Operation.RENEWAL,
 }
-# By whether HTTP authentication was shown, and whether a certificate was.
-_SHOWN: Mapping[tuple[bool, bool], tuple[str, ...]] = {
-    (False, False): (),
-    (False, True): (CLIENT_CERTIFICATE,),
-    (True, False): (HTTP_BASIC,),
-    (True, True): (HTTP_BASIC, CLIENT_CERTIFICATE),
-}
+STALE = "nonce_stale"
+"""What is found where an answer is to a challenge that is no longer good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +40,19 @@ class ESTExchange:
     request: EnrollmentRequest
     layout: AnswerLayout
     authorization_shown: bool
+    nonces: Nonces = field(repr=False)
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
         if isinstance(result, Issued):
             return encode.encode_certificate(result.record.der, self.layout)
         if isinstance(result, Pending):
             return failures.encode_pending(result.retry_after)
-        return failures.encode_rejection(result, authorization_shown=self.authorization_shown)
+        return _refusal(
+            result,
+            authorization_shown=self.authorization_shown,
+            nonces=self.nonces,
+            at=self.request.origin.received_at,
+        )
 
 
 @dataclass(slots=True)
@@ -57,6 +61,7 @@ class ESTHandler:
 
     labels: Labels
     limits: DERLimits = DEFAULT_LIMITS
+    nonces: Nonces = field(default_factory=lambda: Nonces(secrets.token_bytes(KEY_OCTETS)))
     _ca_certificates: dict[tuple[str | None, AnswerLayout], encode.CACertificatesAnswer] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -73,28 +78,72 @@ class ESTHandler:
                 return encode.encode_no_attributes()
             return self._answer_ca_certificates(wire, address.label)
         decode.check_media_type(wire)
-        authorization_shown = decode.shows_authorization(wire)
+        self._check_not_asking(wire, address.label, operation)
+        origin = self.origin(wire)
         return ESTExchange(
             request=EnrollmentRequest(
-                origin=_origin(wire, authorization_shown=authorization_shown),
+                origin=origin,
                 operation=operation,
                 certificate_request=pkcs10.decode(decode.decode_body(wire.body), self.limits),
-                credentials=_credentials(wire),
+                credentials=_credentials(wire, decode.decode_authorization(wire, self.nonces)),
                 channel=wire.channel,
             ),
             layout=decode.decode_layout(wire),
-            authorization_shown=authorization_shown,
+            authorization_shown=decode.authorization_shown(wire) is not None,
+            nonces=self.nonces,
         )
 
     def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:
         """Answer a message that `receive` could not turn into an exchange."""
-        return failures.encode_rejection(
-            rejected, authorization_shown=decode.shows_authorization(wire)
+        return _refusal(
+            self._with_profile(wire, rejected),
+            authorization_shown=decode.authorization_shown(wire) is not None,
+            nonces=self.nonces,
+            at=wire.received_at,
         )
 
     def origin(self, wire: WireRequest) -> RequestOrigin:
         """Say of any message, understood or not, where it came from and what it was for."""
-        return _origin(wire, authorization_shown=decode.shows_authorization(wire))
+        path = decode.read_path(wire.path)
+        authorization = decode.authorization_shown(wire)
+        shown = (authorization, CLIENT_CERTIFICATE if wire.peer_chain else None)
+        return RequestOrigin(
+            correlation_id=wire.correlation_id,
+            protocol=ProtocolName.EST,
+            operation=path.operation,
+            profile=path.profile,
+            peer_address=wire.peer_address,
+            received_at=wire.received_at,
+            client_certificate_sha256=(
+                sha256(wire.peer_chain[0]).hexdigest() if wire.peer_chain else None
+            ),
+            credentials_shown=tuple(each for each in shown if each is not None),
+        )
+
+    def _check_not_asking(self, wire: WireRequest, label: str | None, operation: Operation) -> None:
+        """Let a request without a body and a credential have the challenge that it is sent for.
+
+        That is how curl begins Digest: it keeps the body for when it can be believed. Raises
+        NotAuthenticated.
+        """
+        if wire.body or "Authorization" in wire.headers:
+            return
+        profile = self.labels.profile(label)
+        if profile is None or not profile.est.takes_digest:
+            return
+        if CredentialKind.ONE_TIME_CODE in accepted_credentials(profile, operation):
+            raise NotAuthenticated("a request for a challenge", finding="no_credential")
+
+    def _with_profile(self, wire: WireRequest, rejected: Rejected) -> Rejected:
+        """Say what is taken here of a message that did not come so far as to be told."""
+        address = decode.read_path(wire.path).address
+        if rejected.profile is not None or address is None:
+            return rejected
+        profile, operation = self.labels.profile(address.label), _OPERATIONS.get(address.operation)
+        if profile is None or operation is None:
+            return rejected
+        accepted = rejected.accepted or accepted_credentials(profile, operation)
+        return replace(rejected, profile=profile, accepted=accepted)
 
     def _address(self, wire: WireRequest) -> ESTAddress:
         """Find what is asked for, and that it may be asked for so. Raises ProtocolViolation."""
@@ -121,31 +170,31 @@ class ESTHandler:
         return answer.response
 
 
-def _origin(wire: WireRequest, *, authorization_shown: bool) -> RequestOrigin:
-    path = decode.read_path(wire.path)
-    return RequestOrigin(
-        correlation_id=wire.correlation_id,
-        protocol=ProtocolName.EST,
-        operation=path.operation,
-        profile=path.profile,
-        peer_address=wire.peer_address,
-        received_at=wire.received_at,
-        client_certificate_sha256=(
-            sha256(wire.peer_chain[0]).hexdigest() if wire.peer_chain else None
-        ),
-        credentials_shown=_SHOWN[authorization_shown, bool(wire.peer_chain)],
+def _refusal(
+    rejected: Rejected, *, authorization_shown: bool, nonces: Nonces, at: datetime
+) -> WireResponse:
+    options: ESTOptions | None = rejected.profile.est if rejected.profile is not None else None
+
+    def offered() -> failures.Headers:
+        if options is None:
+            return (BASIC,)
+        return challenges(options, nonces, at, stale=rejected.finding == STALE)
+
+    return failures.encode_rejection(
+        rejected, authorization_shown=authorization_shown, challenges=offered
     )
 
 
-def _credentials(wire: WireRequest) -> tuple[Credential, ...]:
+def _credentials(
+    wire: WireRequest, secret: HTTPBasic | HTTPDigest | None
+) -> tuple[Credential, ...]:
     """Give all that was shown. A certificate that cannot be read matters only if alone."""
-    basic = decode.decode_basic(wire)
     if not wire.peer_chain:
-        return () if basic is None else (basic,)
+        return () if secret is None else (secret,)
     try:
         certificate = decode.decode_client_certificate(wire.peer_chain)
     except EnrollmentError:
-        if basic is None:
+        if secret is None:
             raise
-        return (basic,)
-    return (certificate,) if basic is None else (basic, certificate)
+        return (secret,)
+    return (certificate,) if secret is None else (secret, certificate)

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from enroll.profiles import EnrollmentProfile
+
 PKCS10 = "application/pkcs10"
 CERTIFICATES = "application/pkcs7-mime"
 CERTIFICATE = "application/pkcs7-mime; smime-type=certs-only"
 CSR_ATTRIBUTES = "application/csrattrs"
 
 HTTP_BASIC = "http_basic"
+HTTP_DIGEST = "http_digest"
 CLIENT_CERTIFICATE = "client_certificate"
 
 
@@ -17,6 +20,10 @@ class Labels(Protocol):
     """The labels that a server has under EST, and what stands behind them; from memory."""
 
     def exists(self, label: str) -> bool: ...
+
+    def profile(self, label: str | None) -> EnrollmentProfile | None:
+        """Give the profile of a label, or the one that is meant without."""
+        ...
 
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         """Give the current root and all that builds chains to it, DER; None is no label."""

@@ -133,6 +133,7 @@ class Front:
             channel=peer.channel,
             correlation_id=correlation_id,
             received_at=datetime.now(UTC),
+            target=message.path,
             fault=fault,
         )
         load.exchanges += 1

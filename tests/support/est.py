@@ -2,12 +2,16 @@
 
 import time
 from base64 import b64encode
+from collections.abc import Callable, Mapping
+from hashlib import md5, sha256
+from types import MappingProxyType
 
 from multidict import CIMultiDict
 
 from enroll.profiles import ProtocolName
 from enroll.request import Operation
 from protocols.est.handler import ESTHandler
+from protocols.est.nonces import Nonces
 from protocols.wire import WireRequest, WireResponse
 from server.backoff import Backoff
 from server.exchange import ProtocolEndpoint
@@ -15,26 +19,84 @@ from server.labels import Labels, PolicyMirror
 from server.observability.metrics import Metrics
 from tests.support.enrollment import PEER, Ask, Site
 
+Words = Callable[[str, str, WireRequest], str]
+"""What Authorization says of a user name and a code, in a request."""
+
 
 async def post(site: Site, ask: Ask) -> WireResponse:
-    """Ask over EST."""
+    """Ask over EST, with a code by HTTP Basic."""
+    return await _post(site, ask, _basic)
+
+
+async def post_by_digest(site: Site, ask: Ask, algorithm: str = "SHA-256") -> WireResponse:
+    """Ask over EST, with a code by HTTP Digest."""
+    nonce = _nonces(site).make(site.clock.now())
+
+    def words(username: str, code: str, wire: WireRequest) -> str:
+        return digest_words(username, code, wire, nonce=nonce, algorithm=algorithm)
+
+    return await _post(site, ask, words)
+
+
+def digest_words(
+    username: str,
+    code: str,
+    wire: WireRequest,
+    *,
+    nonce: str,
+    algorithm: str = "SHA-256",
+    changes: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Answer a challenge as RFC 7616 §3.4 says; `changes` are to single parameters."""
+    hashed = {"SHA-256": sha256, "MD5": md5}[algorithm]
+
+    def h(*parts: str) -> str:
+        return hashed(":".join(parts).encode()).hexdigest()
+
+    given = {
+        "username": username,
+        "realm": "enrollment",
+        "uri": wire.target,
+        "nonce": nonce,
+        "nc": "00000001",
+        "cnonce": "c2FsdA",
+        "qop": "auth",
+    }
+    secret = h(given["username"], given["realm"], code)
+    exchange = (given["nonce"], given["nc"], given["cnonce"], given["qop"])
+    response = h(secret, *exchange, h(wire.method, given["uri"]))
+    given |= {"response": response, "algorithm": algorithm, **changes}
+    return "Digest " + ", ".join(f'{name}="{value}"' for name, value in given.items())
+
+
+async def _post(site: Site, ask: Ask, words: Words) -> WireResponse:
     operation = "simpleenroll" if ask.operation is Operation.INITIAL else "simplereenroll"
-    headers = {"Content-Type": "application/pkcs10"}
-    if ask.code is not None:
-        pair = b64encode(f"{ask.reference}:{ask.code}".encode()).decode()
-        headers["Authorization"] = f"Basic {pair}"
+    path = f"{ask.profile}/{operation}" if ask.profile else operation
+    headers = CIMultiDict({"Content-Type": "application/pkcs10"})
     wire = WireRequest(
         method="POST",
-        path=f"{ask.profile}/{operation}" if ask.profile else operation,
+        path=path,
         query="",
-        headers=CIMultiDict(headers),
+        headers=headers,
         body=b64encode(ask.csr),
         peer_chain=(ask.held.der,) if ask.held is not None else (),
         peer_address=PEER,
         correlation_id="c0ffee",
         received_at=site.clock.now(),
+        target=f"/.well-known/est/{path}",
     )
+    if ask.code is not None:
+        headers["Authorization"] = words(ask.reference or "", ask.code, wire)
     return await (await _endpoint(site))(wire)
+
+
+def _basic(username: str, code: str, wire: WireRequest) -> str:
+    del wire
+    return "Basic " + b64encode(f"{username}:{code}".encode()).decode()
+
+
+def _nonces(site: Site) -> Nonces:
+    return Nonces(site.vault.nonce_key)
 
 
 async def _endpoint(site: Site) -> ProtocolEndpoint:
@@ -42,7 +104,7 @@ async def _endpoint(site: Site) -> ProtocolEndpoint:
     await mirror.refresh()
     return ProtocolEndpoint(
         name=ProtocolName.EST,
-        handler=ESTHandler(Labels(mirror, ProtocolName.EST, tuple)),
+        handler=ESTHandler(Labels(mirror, ProtocolName.EST, tuple), nonces=_nonces(site)),
         pipeline=site.pipeline,
         backoff=Backoff(burst=0, per_second=1, monotonic=time.monotonic),
         metrics=Metrics(),

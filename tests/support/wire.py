@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from multidict import CIMultiDict
 
 from enroll.certificates import CertificateRecord, CertificateStatus
-from enroll.profiles import CertificateClass
+from enroll.profiles import CertificateClass, EnrollmentProfile
 from enroll.result import Issued
 from protocols.wire import TransportFault, WireRequest
 from tests.support.csr import a_csr, a_key, a_name
@@ -40,6 +40,7 @@ def a_wire(
         peer_address="192.0.2.7",
         correlation_id="c0ffee",
         received_at=START,
+        target=f"/.well-known/est/{path}",
         fault=fault,
     )
 
@@ -94,10 +95,14 @@ class FixedLabels:
     """Labels that are what a test says they are."""
 
     names: set[str] = field(default_factory=lambda: {"floor 2", "operational"})
+    profiles: dict[str | None, EnrollmentProfile] = field(default_factory=dict)
     certificates: tuple[bytes, ...] = field(default_factory=lambda: (a_certificate("root"),))
 
     def exists(self, label: str) -> bool:
         return label in self.names
+
+    def profile(self, label: str | None) -> EnrollmentProfile | None:
+        return self.profiles.get(label)
 
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         del label

@@ -9,12 +9,14 @@ from enroll.credentials import CredentialKind, HTTPBasic
 from enroll.failures import EnrollmentError, FailureReason
 from enroll.result import Rejected
 from protocols.est import decode, encode
+from protocols.est.challenges import BASIC
+from protocols.est.digest import read_parameters
 from protocols.est.failures import encode_rejection
 from protocols.est.handler import ESTExchange, ESTHandler
 from protocols.est.messages import AnswerLayout
 from protocols.wire import ProtocolViolation, WireResponse
 from tests.soak.mutations import mutants
-from tests.support.wire import FixedLabels, a_certificate, a_wire, basic
+from tests.support.wire import PKCS10_HEADERS, FixedLabels, a_certificate, a_wire, basic
 
 HANDLER = ESTHandler(FixedLabels())
 LAYOUTS = st.booleans().map(lambda in_lines: AnswerLayout(in_lines=in_lines))
@@ -106,7 +108,7 @@ def test_every_rejection_has_an_answer_that_http_can_carry(
         retry_after=retry_after,
     )
 
-    answer = encode_rejection(rejected, authorization_shown=shown)
+    answer = encode_rejection(rejected, authorization_shown=shown, challenges=lambda: (BASIC,))
 
     headers = dict(answer.headers)
     assert 400 <= answer.status < 600
@@ -114,3 +116,39 @@ def test_every_rejection_has_an_answer_that_http_can_carry(
     assert (answer.status in {429, 503}) == headers.get("Retry-After", "").isdigit()
     assert answer.status != 401 or CredentialKind.ONE_TIME_CODE in accepted
     assert answer.body == b"" if answer.status == 401 else answer.body.count(b"\n") == 1
+
+
+TOKENS = st.text(alphabet="!#$%&'*+.^_`|~09AZaz-", min_size=1, max_size=20)
+QUOTED = st.text(
+    alphabet=st.characters(exclude_categories=["Cs", "Cc"], include_characters="\t"), max_size=40
+)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+@given(
+    st.lists(st.tuples(TOKENS, st.one_of(TOKENS, QUOTED)), min_size=1, max_size=20).filter(
+        lambda pairs: len({name.lower() for name, _ in pairs}) == len(pairs)
+    ),
+    st.sampled_from([",", ", ", " ,\t"]),
+)
+def test_est_T9_any_parameters_that_are_written_are_read_back(
+    pairs: list[tuple[str, str]], between: str
+) -> None:
+    written = between.join(f"{name}={_quoted(value)}" for name, value in pairs)
+
+    assert read_parameters(written) == {name.lower(): value for name, value in pairs}
+
+
+@given(st.text(max_size=300))
+def test_est_T9_any_authorization_is_a_credential_none_or_malformed(words: str) -> None:
+    wire = a_wire(headers={**PKCS10_HEADERS, "Authorization": f"Digest {words}"})
+
+    try:
+        exchange = HANDLER.receive(wire)
+    except EnrollmentError as error:
+        assert error.finding == "digest_improper"  # noqa: PT017 - either way is right
+    else:
+        assert isinstance(exchange, ESTExchange)

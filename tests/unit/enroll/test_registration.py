@@ -8,6 +8,7 @@ from enroll.credentials import OneTimeCode
 from enroll.device import DeviceState, DeviceStatus, IdentityKind
 from enroll.events import EventName
 from enroll.failures import AlreadyTaken, NotFound, Refused
+from enroll.options import ESTOptions, HTTPScheme
 from enroll.policy.identities import IdentityFormatError
 from enroll.profiles import DeviceGroup, GroupStatus, ProtocolName
 from enroll.registration import CodeTerms, NewDevice, RegistrationError
@@ -249,12 +250,26 @@ async def test_security_D3_the_registry_does_not_hold_the_code() -> None:
     assert site.vault.unwrap(stored.code_id, stored.wrapped) == clear
 
 
-async def test_a_code_is_wrapped_only_where_a_mac_will_need_it() -> None:
-    without_cmp = frozenset({ProtocolName.EST})
+@pytest.mark.parametrize(
+    ("protocol", "scheme", "wrapped"),
+    [
+        (ProtocolName.EST, HTTPScheme.BASIC, False),
+        (ProtocolName.EST, HTTPScheme.DIGEST_MD5, True),
+        (ProtocolName.SCEP, HTTPScheme.DIGEST_MD5, False),
+        (ProtocolName.CMP, HTTPScheme.BASIC, True),
+    ],
+)
+async def test_a_code_is_wrapped_only_where_its_clear_value_will_be_needed(
+    protocol: ProtocolName,
+    scheme: HTTPScheme,
+    wrapped: bool,  # noqa: FBT001 - a column of the table above
+) -> None:
     strangers = a_tenant("other")
     site = await open_site(
         a_policy(
-            an_enrollment_profile(protocols=without_cmp),
+            an_enrollment_profile(
+                protocols=frozenset({protocol}), est=ESTOptions(http_authentication=(scheme,))
+            ),
             strangers,
             an_enrollment_profile("theirs", tenant_id=strangers.tenant_id),
         )
@@ -263,7 +278,7 @@ async def test_a_code_is_wrapped_only_where_a_mac_will_need_it() -> None:
 
     await site.code()
 
-    assert (await codes_of(site))[0].wrapped is None
+    assert ((await codes_of(site))[0].wrapped is not None) is wrapped
 
 
 def _default_group(status: GroupStatus) -> DeviceGroup:

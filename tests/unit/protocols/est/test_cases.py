@@ -15,7 +15,7 @@ from enroll.request import Operation
 from protocols.wire import WireResponse
 from tests.support.cases import CASES, Case, check_outcome
 from tests.support.enrollment import Ask, Site, open_site, with_code_in_request
-from tests.support.est import post
+from tests.support.est import post, post_by_digest
 from tests.support.matrix import MATRIX
 
 # The EST column of the table of failures, written once more.
@@ -32,14 +32,22 @@ UNTRUSTED = {FailureReason.SIGNER_NOT_TRUSTED, FailureReason.CERTIFICATE_REVOKED
 NAMED = {"subject", "subjectAltName"}
 
 
+Post = Callable[[Site, Ask], Awaitable[WireResponse]]
+
+
 @pytest.mark.parametrize("case", [*CASES, *MATRIX], ids=lambda case: case.name)
 def test_the_same_rule_has_the_same_outcome_over_est(case: Case) -> None:
-    asyncio.run(_run(case, _as_it_is))
+    asyncio.run(_run(case, post))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_est_T9_the_same_rule_has_the_same_outcome_by_digest(case: Case) -> None:
+    asyncio.run(_run(case, post_by_digest))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_est_T14_a_code_in_the_request_has_the_answer_of_one_beside_it(case: Case) -> None:
-    asyncio.run(_run(case, with_code_in_request))
+    asyncio.run(_run(case, post, with_code_in_request))
 
 
 async def _as_it_is(site: Site, ask: Ask) -> Ask:
@@ -47,7 +55,9 @@ async def _as_it_is(site: Site, ask: Ask) -> Ask:
     return ask
 
 
-async def _run(case: Case, word: Callable[[Site, Ask], Awaitable[Ask]]) -> None:
+async def _run(
+    case: Case, post: Post, word: Callable[[Site, Ask], Awaitable[Ask]] = _as_it_is
+) -> None:
     site = await open_site(case.policy)
     ask = await word(site, await case.arrange(site))
     before = len(await site.certificates())

@@ -1,0 +1,130 @@
+"""Which one-time codes of which device a caller has shown to know."""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cryptography.exceptions import InvalidTag
+
+from enroll.credentials import (
+    ChallengePassword,
+    HTTPBasic,
+    HTTPDigest,
+    NamedChallengePassword,
+    OneTimeCode,
+    Secret,
+    spellings,
+)
+from enroll.device import Device, DeviceState
+from enroll.ports import CodeVault, UnitOfWork
+
+CODES_TRIED = 8
+"""How many codes an answer to a challenge is tried with; as many are tried where there are less."""
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+_DUMMY = "AAAA-AAAA-AAAA-AAAA-AAAA"
+_KEPT_NO_CODE = (
+    "name and code do not belong together, or the code was made before a profile took HTTP Digest, "
+    "and serves for HTTP Basic only"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodesFound:
+    """The device that was named, and those of its codes that go with the secret, good or not.
+
+    Without any, `finding` and `detail` say to an operator why.
+    """
+
+    device: Device | None
+    codes: tuple[OneTimeCode, ...] = ()
+    finding: str = ""
+    detail: str = "name and code do not belong together"
+
+
+class CodeMatcher:
+    """Compares what was shown with what the registry keeps, in time that tells nothing."""
+
+    def __init__(self, vault: CodeVault) -> None:
+        self._vault = vault
+        self._no_code = vault.digest("no such code")
+        self._wrapped_dummy = vault.wrap("none", _DUMMY)
+
+    async def find(
+        self, secret: Secret, tenant_id: str, now: datetime, uow: UnitOfWork
+    ) -> CodesFound:
+        """Find the codes, with the same work whether device and code exist or not."""
+        if isinstance(secret, ChallengePassword):
+            return await self._by_itself(secret, tenant_id, uow)
+        names = secret.names if isinstance(secret, NamedChallengePassword) else (secret.username,)
+        device = await _first_known(names, tenant_id, uow)
+        kept = await uow.codes.of_device(device.device_id if device is not None else NOBODY)
+        if isinstance(secret, HTTPDigest):
+            codes = self._answered(secret, kept, now)
+        else:
+            codes = self._equal(secret, kept)
+        if device is None:
+            return CodesFound(device=None, finding="identity_unknown")
+        found = CodesFound(device=device, codes=tuple(codes), finding="code_wrong")
+        if isinstance(secret, HTTPDigest) and any(each.wrapped is None for each in kept):
+            return replace(found, detail=_KEPT_NO_CODE)
+        return found
+
+    async def _by_itself(
+        self, secret: ChallengePassword, tenant_id: str, uow: UnitOfWork
+    ) -> CodesFound:
+        """Find the code by its digest: it names its device, one of this tenant's."""
+        digest = self._vault.digest(secret.password)
+        codes = await uow.codes.by_digest(digest)
+        device = await uow.devices.by_id(codes[0].device_id if codes else NOBODY)
+        hmac.compare_digest(digest, self._no_code)
+        if not codes:
+            return CodesFound(device=None, finding="code_wrong")
+        if device is None or device.tenant_id != tenant_id or _known(device) is None:
+            return CodesFound(device=None, finding="identity_unknown")
+        own = tuple(each for each in codes if each.device_id == device.device_id)
+        return CodesFound(device=device, codes=own)
+
+    def _equal(
+        self, secret: HTTPBasic | NamedChallengePassword, codes: Sequence[OneTimeCode]
+    ) -> list[OneTimeCode]:
+        digest = self._vault.digest(secret.password)
+        hmac.compare_digest(digest, self._no_code)
+        return [each for each in codes if hmac.compare_digest(digest, each.digest)]
+
+    def _answered(
+        self, answer: HTTPDigest, codes: Sequence[OneTimeCode], now: datetime
+    ) -> list[OneTimeCode]:
+        """Try the codes that are kept in the clear, those that are still good and new first."""
+        kept = [each for each in codes if each.wrapped is not None]
+        kept.sort(key=lambda each: (each.is_active(now), each.created_at), reverse=True)
+        found = [each for each in kept[:CODES_TRIED] if self._is_of(answer, each)]
+        for _ in range(CODES_TRIED - len(kept)):
+            self._is_one_of(answer, self._vault.unwrap("none", self._wrapped_dummy))
+        return found
+
+    def _is_of(self, answer: HTTPDigest, code: OneTimeCode) -> bool:
+        assert code.wrapped is not None  # noqa: S101 - only such are tried
+        try:
+            clear = self._vault.unwrap(code.code_id, code.wrapped)
+        except InvalidTag:
+            return False
+        return self._is_one_of(answer, clear)
+
+    @staticmethod
+    def _is_one_of(answer: HTTPDigest, clear: str) -> bool:
+        right = [answer.is_of(each) for each in spellings(clear)]
+        return any(right)
+
+
+async def _first_known(names: Sequence[str], tenant_id: str, uow: UnitOfWork) -> Device | None:
+    """Find the device of the first name that is known; all are looked up in any case."""
+    found = [_known(await uow.devices.by_reference(tenant_id, each)) for each in names]
+    return next((each for each in found if each is not None), None)
+
+
+def _known(device: Device | None) -> Device | None:
+    if device is None or device.state is DeviceState.DELETED:
+        return None
+    return device
