@@ -32,6 +32,7 @@ from protocols.est.handler import ESTExchange, ESTHandler
 from protocols.wire import WireRequest
 from registry.code_vault import MASTER_OCTETS, RegistrySecrets
 from server.clock import SystemClock, SystemRandomness
+from server.key_generation import ThreadedKeyGenerator
 
 GOAL = 2.0
 URL = "http://localhost:8080"
@@ -67,6 +68,7 @@ class Bench:
             vault=secrets,
             clock=SystemClock(),
             randomness=SystemRandomness(),
+            key_generator=ThreadedKeyGenerator(waiting=0, per_hour=0),
         )
         csrs = fleet.certification_requests(0, count)
         self.wires = [_wire(each, csr) for each, csr in zip(members, csrs, strict=True)]

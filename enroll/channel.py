@@ -29,3 +29,7 @@ class Channel(Protocol):
     """The TLS connection that a request came over; asked only when there is need."""
 
     def binding(self) -> ChannelBinding | None: ...
+
+    def strength(self) -> int:
+        """Tell how many bits the secret of its cipher has."""
+        ...

@@ -20,6 +20,8 @@ class EventName(StrEnum):
     DEVICE_RESET = "device.reset"
     DEVICE_CERTIFICATE_PINNED = "device.certificate_pinned"
     DEVICE_CERTIFICATE_UNPINNED = "device.certificate_unpinned"
+    DEVICE_DECRYPTION_KEY_ADDED = "device.decryption_key_added"
+    DEVICE_DECRYPTION_KEY_REMOVED = "device.decryption_key_removed"
     CERTIFICATE_ISSUED = "certificate.issued"
     CERTIFICATE_CONFIRMED = "certificate.confirmed"
     CERTIFICATE_SUPERSEDED = "certificate.superseded"

@@ -85,6 +85,14 @@ class AuthorityUnavailable(EnrollmentError):  # noqa: N818 - says what the autho
         self.retry_after = retry_after
 
 
+class RateLimited(EnrollmentError):  # noqa: N818 - says what the caller is
+    """The caller asked too often; try again after `retry_after` seconds."""
+
+    def __init__(self, detail: str, *, finding: str, retry_after: int) -> None:
+        super().__init__(FailureReason.RATE_LIMITED, detail, finding=finding)
+        self.retry_after = retry_after
+
+
 class RegistryUnavailable(AuthorityUnavailable):
     """The registry's database cannot be read or written now; nothing was stored."""
 
@@ -110,7 +118,8 @@ class ConcurrentChange(Exception):  # noqa: N818 - an event, not a fault of the 
 class AlreadyTaken(Exception):  # noqa: N818 - as above
     """A value that must be unique belongs to another row; nothing was stored.
 
-    `what` names it: device_name, identity, public_key, slug, serial_number, name.
+    `what` names it: device_name, identity, public_key, slug, serial_number, name,
+    key_identifier.
     """
 
     def __init__(self, what: str, value: str) -> None:

@@ -35,6 +35,25 @@ class HTTPScheme(StrEnum):
     DIGEST_MD5 = "digest-md5"
 
 
+class ServerKeyGeneration(StrEnum):
+    """Whether keys are made for devices (RFC 7030 §4.4); where not, there is no such operation."""
+
+    OFF = "off"
+    ALLOWED = "allowed"
+
+
+class GeneratedKeyAlgorithm(StrEnum):
+    """The keys that can be made for devices, named as in a certificate profile."""
+
+    P_256 = "p-256"
+    P_384 = "p-384"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    ED25519 = "ed25519"
+    ML_DSA_44 = "ml-dsa-44"
+    ML_DSA_65 = "ml-dsa-65"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ESTOptions:
     """An enrollment profile under EST.
@@ -43,6 +62,10 @@ class ESTOptions:
     which old clients have, and which RFC 7627 §5.4 allows after a full handshake only.
     `http_authentication` are the schemes that are taken, the one to be offered first before the
     others. With `quote_digest_algorithm` a challenge has quotes where RFC 7616 §3.3 wants none.
+
+    Where keys are made, the first of `key_generation_algorithms` is made unless the key in the
+    request is of another of them. With `key_encryption_required` none leaves but encrypted to a
+    key of the device's.
     """
 
     challenge_password: ChallengePasswordRule = ChallengePasswordRule.BINDING
@@ -50,6 +73,9 @@ class ESTOptions:
     linking_without_ems: bool = False
     http_authentication: tuple[HTTPScheme, ...] = (HTTPScheme.BASIC, HTTPScheme.DIGEST_SHA_256)
     quote_digest_algorithm: bool = False
+    server_key_generation: ServerKeyGeneration = ServerKeyGeneration.OFF
+    key_generation_algorithms: tuple[GeneratedKeyAlgorithm, ...] = (GeneratedKeyAlgorithm.P_256,)
+    key_encryption_required: bool = False
 
     @property
     def takes_digest(self) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 
 from enroll.events import Attempt, EnrollmentEvent, EventName, Outcome
 from enroll.failures import (
@@ -10,10 +11,21 @@ from enroll.failures import (
     ConcurrentChange,
     EnrollmentError,
     FailureReason,
+    RateLimited,
     RegistryUnavailable,
 )
+from enroll.key_generation import GeneratedKey, KeyWish
 from enroll.policy.chronicle import Chronicle
-from enroll.ports import CertificateAuthority, Clock, CodeVault, Randomness, Registry, UnitOfWork
+from enroll.policy.keys import spki_of
+from enroll.ports import (
+    CertificateAuthority,
+    Clock,
+    CodeVault,
+    KeyGenerator,
+    Randomness,
+    Registry,
+    UnitOfWork,
+)
 from enroll.request import EnrollmentRequest, RequestOrigin, accepted_credentials
 from enroll.result import EnrollmentResult, Issued, Rejected
 from enroll.stages.address import address
@@ -22,10 +34,11 @@ from enroll.stages.authorize import Authorize
 from enroll.stages.comply import comply
 from enroll.stages.identify import identify
 from enroll.stages.issue import Issue
+from enroll.stages.key_generation import PermitKey
 from enroll.stages.plan import Plan
 from enroll.stages.record import Record
 from enroll.stages.third_party import ThirdParty
-from enroll.steps import Repeated
+from enroll.steps import Authorized, Repeated
 from enroll.trace import DecisionTrace
 
 TRIES = 16
@@ -43,12 +56,15 @@ class Pipeline:
         vault: CodeVault,
         clock: Clock,
         randomness: Randomness,
+        key_generator: KeyGenerator,
     ) -> None:
         self._registry = registry
         self._authority = authority
         self._clock = clock
         self._authenticate = Authenticate(vault, authority, clock, ThirdParty(clock))
         self._authorize = Authorize(clock)
+        self._permit_key = PermitKey(vault, clock)
+        self._key_generator = key_generator
         self._plan = Plan(authority, clock, randomness)
         self._issue = Issue(authority)
         self._record = Record(clock)
@@ -57,11 +73,14 @@ class Pipeline:
         """Decide a request. When this returns, the decision is durable."""
         trace = DecisionTrace(origin=request.origin, request=request)
         try:
+            generated = None
+            if request.key_wish is not None:
+                request, generated = await self._with_key(request, request.key_wish, trace)
             for _ in range(TRIES):
                 trace = DecisionTrace(origin=request.origin, request=request)
                 try:
                     async with self._registry.unit_of_work() as uow:
-                        return await self._decide(request, uow, trace)
+                        return await self._decide(request, uow, trace, generated)
                 except (ConcurrentChange, AlreadyTaken):
                     continue
             raise RegistryUnavailable("too many requests for one device at once", retry_after=1)
@@ -72,9 +91,34 @@ class Pipeline:
         """Record and reject a message that could not be read as an EnrollmentRequest."""
         return await self._reject(error, DecisionTrace(origin=origin))
 
-    async def _decide(
+    async def _with_key(
+        self, request: EnrollmentRequest, wish: KeyWish, trace: DecisionTrace
+    ) -> tuple[EnrollmentRequest, GeneratedKey]:
+        """Make a key for a request that may have one, and put it where a key of its own would be.
+
+        What permitted it is decided anew with the key, in the unit of work that issues: that takes
+        the time of a signature, and a key may take longer than anybody should be kept waiting.
+        """
+        async with self._registry.unit_of_work() as uow:
+            decision = await self._permit(request, uow, trace)
+            assert isinstance(decision, Authorized)  # noqa: S101 - without a key nothing is repeated
+            permitted = await self._permit_key(decision, wish, uow, trace)
+        device_id = decision.identified.device.device_id
+        private_key = await self._key_generator.make(decision.key_algorithm, device_id)
+        public_key = private_key.public_key()
+        spki = spki_of(public_key)
+        wanted = replace(
+            request.certificate_request,
+            public_key=public_key,
+            spki=spki,
+            spki_sha256=sha256(spki).hexdigest(),
+        )
+        made = GeneratedKey(private_key=private_key, recipient=permitted.recipient)
+        return replace(request, certificate_request=wanted), made
+
+    async def _permit(
         self, request: EnrollmentRequest, uow: UnitOfWork, trace: DecisionTrace
-    ) -> Issued:
+    ) -> Authorized | Repeated:
         addressed = await address(request, uow, trace)
         trace.profile = addressed.profile
         trace.accepted = accepted_credentials(addressed.profile, addressed.request.operation)
@@ -82,7 +126,16 @@ class Pipeline:
         trace.proven = True
         identified = await identify(authenticated, uow, trace)
         comply(identified, trace)
-        decision = await self._authorize(identified, uow, trace)
+        return await self._authorize(identified, uow, trace)
+
+    async def _decide(
+        self,
+        request: EnrollmentRequest,
+        uow: UnitOfWork,
+        trace: DecisionTrace,
+        generated: GeneratedKey | None,
+    ) -> Issued:
+        decision = await self._permit(request, uow, trace)
         if isinstance(decision, Repeated):
             chain = self._authority.chain(decision.record.issuer)
             uow.attempts.add(self._attempt(trace, Outcome.REPEATED, decision.record.serial_number))
@@ -94,13 +147,15 @@ class Pipeline:
         uow.attempts.add(self._attempt(trace, Outcome.ISSUED, record.serial_number))
         await uow.commit()
         self._plan.issued(record.issued_at)
-        return Issued(record=record, chain=signed.issued.chain)
+        return Issued(record=record, chain=signed.issued.chain, generated=generated)
 
     async def _reject(self, error: EnrollmentError, trace: DecisionTrace) -> Rejected:
         """Record the refusal before it is told; if even that fails, the answer is unavailable."""
         if all(each.passed for each in trace.checks):
             trace.failed("issuing" if trace.request else "message", error.finding)
-        retry_after = error.retry_after if isinstance(error, AuthorityUnavailable) else None
+        retry_after = (
+            error.retry_after if isinstance(error, AuthorityUnavailable | RateLimited) else None
+        )
         rejected = Rejected(
             reason=error.reason,
             correlation_id=trace.origin.correlation_id,
@@ -146,7 +201,7 @@ class Pipeline:
             device_name=trace.device.name if trace.device else None,
             serial_number=serial_number,
             request_sha256=wanted.der_sha256 if wanted else None,
-            spki_sha256=wanted.spki_sha256 if wanted else None,
+            spki_sha256=(wanted.spki_sha256 or None) if wanted else None,
             client_certificate_sha256=origin.client_certificate_sha256,
             trace=tuple(trace.checks),
             latency_us=max(0, elapsed // timedelta(microseconds=1)),

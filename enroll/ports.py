@@ -6,6 +6,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
 from enroll.certificates import (
     CertificateRecord,
     IssuanceOrder,
@@ -16,10 +18,12 @@ from enroll.certificates import (
 from enroll.credentials import OneTimeCode
 from enroll.device import Device, DeviceIdentity
 from enroll.events import Attempt, EnrollmentEvent
+from enroll.key_generation import DecryptionKey
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
     EnrollmentProfile,
+    KeyAlgorithm,
     PolicySnapshot,
     Tenant,
 )
@@ -71,6 +75,17 @@ class CertificateAuthority(Protocol):
     def not_valid_after(self, issuer: str) -> datetime:
         """Tell when the issuing CA's certificate ends; no leaf may outlive it."""
         ...
+
+
+class KeyGenerator(Protocol):
+    """Makes keys for devices, of the operating system's randomness, and keeps none.
+
+    Raises RateLimited for a device that asks too often, AuthorityUnavailable when too many ask.
+    """
+
+    async def make(
+        self, algorithm: KeyAlgorithm, device_id: str
+    ) -> CertificateIssuerPrivateKeyTypes: ...
 
 
 class DeviceRepository(Protocol):
@@ -182,6 +197,24 @@ class CodeRepository(Protocol):
     def revoke(self, code: OneTimeCode, at: datetime) -> None: ...
 
 
+class DecryptionKeyRepository(Protocol):
+    """Symmetric keys of devices, to which keys made for them can be encrypted."""
+
+    async def find(self, device_id: str, key_identifier: str) -> DecryptionKey | None: ...
+
+    async def of_device(self, device_id: str) -> Sequence[DecryptionKey]:
+        """Give the device's keys in the order of their identifiers."""
+        ...
+
+    def add(self, key: DecryptionKey) -> None:
+        """Store it. On commit: AlreadyTaken (key_identifier) if the device has one of that name."""
+        ...
+
+    def remove(self, key: DecryptionKey) -> None:
+        """Forget it. On commit: ConcurrentChange if it is not there."""
+        ...
+
+
 class AttemptRepository(Protocol):
     def add(self, attempt: Attempt) -> None: ...
 
@@ -279,6 +312,8 @@ class UnitOfWork(Protocol):
     def certificates(self) -> CertificateRepository: ...
     @property
     def codes(self) -> CodeRepository: ...
+    @property
+    def decryption_keys(self) -> DecryptionKeyRepository: ...
     @property
     def attempts(self) -> AttemptRepository: ...
     @property

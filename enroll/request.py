@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from enroll.channel import Channel
 from enroll.credentials import Credential, CredentialKind
+from enroll.key_generation import KeyWish
 from enroll.profiles import EnrollmentProfile, KeyUsageBit, ProtocolName
 
 
@@ -39,12 +40,13 @@ class CertificateRequest:
 
     Subject, names and key usage are wishes: what is issued comes from registry and profile.
     The `change_…` fields hold what RFC 6402 §2.8 ChangeSubjectName asks for, where it is there;
-    `spki` is the SubjectPublicKeyInfo in DER.
+    `spki` is the SubjectPublicKeyInfo in DER. Of a request for a key that is yet to be made
+    `public_key` is None, and `spki` and its hash are empty.
     """
 
     subject: x509.Name
     subject_alternative_names: tuple[x509.GeneralName, ...] | None
-    public_key: CertificatePublicKeyTypes
+    public_key: CertificatePublicKeyTypes | None
     spki: bytes
     spki_sha256: str
     key_usage: frozenset[KeyUsageBit] | None
@@ -73,6 +75,7 @@ class EnrollmentRequest:
     """One request to enroll or renew; `origin.profile` is the slug from its path, if any.
 
     `channel` is the TLS connection that it came over, where its protocol can be bound to one.
+    With a `key_wish` a key is made for it.
     """
 
     origin: RequestOrigin
@@ -80,3 +83,4 @@ class EnrollmentRequest:
     certificate_request: CertificateRequest
     credentials: tuple[Credential, ...] = ()
     channel: Channel | None = None
+    key_wish: KeyWish | None = None

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from enroll.certificates import CertificateRecord
 from enroll.credentials import CredentialKind
 from enroll.failures import FailureReason
+from enroll.key_generation import GeneratedKey
 from enroll.profiles import EnrollmentProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A certificate, recorded before this was made; `repeated` if issued earlier (T-13)."""
+    """A certificate, recorded before this was made; `repeated` if issued earlier (T-13).
+
+    `generated` is the private key that was made for it, which is nowhere else.
+    """
 
     record: CertificateRecord
     chain: tuple[bytes, ...]
     repeated: bool = False
+    generated: GeneratedKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

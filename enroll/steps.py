@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enroll.certificates import CertificateRecord, IssuanceOrder, IssuedCertificate
 from enroll.credentials import Authentication
 from enroll.device import Cause, Device, DeviceIdentity
+from enroll.key_generation import KeyRecipient
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
@@ -88,6 +89,14 @@ class Authorized:
     certificate_profile: CertificateProfile
     key_algorithm: KeyAlgorithm
     confirms: CertificateRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPermitted:
+    """A key may be made for this device, and leave to this recipient, or as it is to the caller."""
+
+    authorized: Authorized
+    recipient: KeyRecipient | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

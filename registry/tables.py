@@ -138,6 +138,16 @@ codes = Table(
     Index("codes_digest", "digest"),
 )
 
+decryption_keys = Table(
+    "decryption_keys",
+    METADATA,
+    Column("device_id", _ID, ForeignKey("devices.device_id"), primary_key=True),
+    Column("key_identifier", _HASH, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("octets", Integer, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+)
+
 certificates = Table(
     "certificates",
     METADATA,

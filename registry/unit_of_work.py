@@ -13,6 +13,7 @@ from registry.attempts import SQLAttempts
 from registry.certificates import SQLCertificates, SQLRevocationLists
 from registry.codes import SQLCodes
 from registry.database import Database, Rows, View
+from registry.decryption_keys import SQLDecryptionKeys
 from registry.devices import SQLDevices
 from registry.engine import POSTGRESQL, normal_url, open_engine
 from registry.keys import SQLKeys
@@ -74,6 +75,7 @@ class SQLUnitOfWork:
         self.keys = SQLKeys(self)
         self.certificates = SQLCertificates(self)
         self.codes = SQLCodes(self)
+        self.decryption_keys = SQLDecryptionKeys(self)
         self.attempts = SQLAttempts(self)
         self.events = SQLEventLog(self, self._events)
         self.policy = SQLPolicy(self, cache)

@@ -223,5 +223,6 @@ _UNIQUE: Mapping[str, str] = {
     "device_identities": "identity",
     "device_keys": "public_key",
     "certificates": "serial_number",
+    "decryption_keys": "key_identifier",
 }
 """What is unique in a table whose rows are changed one by one."""

@@ -17,6 +17,7 @@ from ca.keys.software import KeyOpeningError, SoftwareKey, open_private_key
 from ca.local import LocalAuthority
 from enroll.administration import Administration
 from enroll.confirmations import Confirmations
+from enroll.decryption_keys import DecryptionKeys
 from enroll.lifecycle import Lifecycle
 from enroll.pipeline import Pipeline
 from enroll.ports import Clock
@@ -31,6 +32,7 @@ from registry.unit_of_work import SQLRegistry
 from server.clock import SystemClock, SystemRandomness
 from server.config.load import Config
 from server.home import Home, HomeError, read_passphrase, read_private
+from server.key_generation import ThreadedKeyGenerator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Office:
     administration: Administration
     trust: TrustAdministration
     confirmations: Confirmations
+    decryption_keys: DecryptionKeys
     secrets: RegistrySecrets
     clock: Clock
 
@@ -109,6 +112,7 @@ def open_office(home: Home, config: Config, *, stream: str) -> Office:
         administration=Administration(registry, clock),
         trust=TrustAdministration(registry, clock),
         confirmations=Confirmations(registry, clock),
+        decryption_keys=DecryptionKeys(registry, secrets, clock),
         secrets=secrets,
         clock=clock,
     )
@@ -148,6 +152,9 @@ def open_works(home: Home, config: Config, *, stream: str) -> Works:
         vault=office.secrets,
         clock=office.clock,
         randomness=SystemRandomness(),
+        key_generator=ThreadedKeyGenerator(
+            waiting=config.limits.keys_waiting, per_hour=config.limits.keys_per_device_and_hour
+        ),
     )
     return Works(office=office, issuers=issuers, authority=authority, pipeline=pipeline, root=root)
 

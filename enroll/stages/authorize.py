@@ -9,6 +9,7 @@ from enroll.failures import (
     NotAuthenticated,
     NotAuthorized,
 )
+from enroll.policy.key_generation import chosen_algorithm
 from enroll.policy.keys import check_public_key
 from enroll.policy.names import (
     alternative_names_for,
@@ -26,7 +27,7 @@ from enroll.policy.renewal import (
 from enroll.policy.repetition import answer_of
 from enroll.policy.slots import active_in, first_issue
 from enroll.ports import Clock, UnitOfWork
-from enroll.profiles import CertificateProfile, ReEnrollment
+from enroll.profiles import CertificateProfile, KeyAlgorithm, ReEnrollment
 from enroll.request import Operation
 from enroll.steps import Authorized, Identified, Repeated
 from enroll.trace import DecisionTrace
@@ -53,7 +54,6 @@ class Authorize:
     ) -> Authorized | Repeated:
         addressed = step.authenticated.addressed
         profile = addressed.profile
-        request = addressed.request.certificate_request
         template = addressed.policy.certificate_profiles[
             (profile.tenant_id, profile.certificate_profile)
         ]
@@ -66,7 +66,7 @@ class Authorize:
             raise NotAuthenticated(
                 "the code was used, and what it got is no longer good", finding="code_reused"
             )
-        algorithm = check_public_key(request.public_key, template.key_algorithms)
+        algorithm = _algorithm(step, template)
         await _check_key_owner(step, uow, trace)
         cause = self._cause(step)
         if (step.device.state, cause) not in TRANSITIONS:
@@ -131,6 +131,17 @@ class Authorize:
         _check_re_enrollment(step)
         _check_rekey(step)
         return Cause.RE_ENROLL
+
+
+def _algorithm(step: Identified, template: CertificateProfile) -> KeyAlgorithm:
+    """Judge the key that was brought, or choose the one that is to be made."""
+    addressed = step.authenticated.addressed
+    request = addressed.request
+    if request.certificate_request.public_key is not None:
+        return check_public_key(request.certificate_request.public_key, template.key_algorithms)
+    if request.key_wish is None:
+        raise NotAuthorized("the request brings no key, and asks for none", finding="no_key")
+    return chosen_algorithm(request.key_wish.spki, addressed.profile.est, template.key_algorithms)
 
 
 def _renewed(step: Identified) -> CertificateRecord | None:

@@ -34,6 +34,8 @@ class Plan:
         addressed = step.identified.authenticated.addressed
         request = addressed.request.certificate_request
         profile = step.certificate_profile
+        if request.public_key is None:
+            raise AssertionError("an order is for a key that is there")
         now = await self._time(uow, trace)
         issuer = addressed.profile.issuer
         begins = max(now - profile.backdate, self._authority.not_valid_before(issuer))

@@ -6,6 +6,7 @@ from typing import Self
 from enroll.ports import AccessKey
 from registry.memory.certificates import MemoryCertificates, MemoryRevocationLists
 from registry.memory.codes import MemoryCodes
+from registry.memory.decryption_keys import MemoryDecryptionKeys
 from registry.memory.devices import MemoryDevices, MemoryKeys
 from registry.memory.history import View, Write
 from registry.memory.log import MemoryAttempts, MemoryEventLog
@@ -34,6 +35,7 @@ class MemoryUnitOfWork:
         self.keys = MemoryKeys(self)
         self.certificates = MemoryCertificates(self)
         self.codes = MemoryCodes(self)
+        self.decryption_keys = MemoryDecryptionKeys(self)
         self.attempts = MemoryAttempts(self)
         self.events = MemoryEventLog(self)
         self.policy = MemoryPolicy(self)

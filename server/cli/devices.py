@@ -10,11 +10,13 @@ from enroll.device import Device, DeviceState, DeviceStatus, IdentityKind
 from enroll.failures import NotFound
 from enroll.profiles import PolicySnapshot
 from enroll.registration import CodeTerms, MadeCode, NewDevice
+from server.cli import decryption_keys
 from server.cli.office import Office, actor, find_device, work
 from server.cli.output import Data, Format, Output, Yes, confirm, say, show, show_all, when
 from server.cli.values import parse_duration, parse_pairs
 
 app = typer.Typer(no_args_is_help=True, help="Devices: register, look at, stop, let on.")
+app.add_typer(decryption_keys.app, name="decryption-key")
 
 Reference = Annotated[
     str, typer.Argument(metavar="DEVICE", help="The device's name, serial number or id.")

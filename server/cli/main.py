@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from enroll.decryption_keys import DecryptionKeyError
 from enroll.failures import (
     AlreadyTaken,
     AuthorityUnavailable,
@@ -117,6 +118,7 @@ _ENDINGS: dict[type[Exception], int] = {
     AuthorityUnavailable: UNREACHABLE,
     PolicyError: USAGE,
     RegistrationError: USAGE,
+    DecryptionKeyError: USAGE,
     WishError: USAGE,
     IdentityFormatError: USAGE,
     ConfigurationError: FAILED,

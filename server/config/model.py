@@ -137,6 +137,8 @@ class LimitsSection(Section):
     queue_seconds: Annotated[float, Field(ge=0, le=60)] = 2.0
     failures_per_address: Annotated[int, Field(ge=0)] = 1_000
     failures_recovered_per_second: Annotated[float, Field(gt=0)] = 20.0
+    keys_waiting: Annotated[int, Field(ge=0)] = 16
+    keys_per_device_and_hour: Annotated[int, Field(ge=0)] = 12
 
 
 class AttemptsSection(Section):

@@ -31,6 +31,9 @@ class TLSChannel:
             case _:
                 return None
 
+    def strength(self) -> int:
+        return self._connection.get_cipher_bits() or 0
+
     def _tls_exporter(self) -> ChannelBinding | None:
         try:
             value = self._connection.export_keying_material(EXPORTER_LABEL, EXPORTER_OCTETS, b"")

@@ -16,6 +16,7 @@ from registry.database import WriteTransaction
 from server.clock import SystemRandomness
 from server.config.load import load_config
 from server.home import Home
+from server.key_generation import ThreadedKeyGenerator
 from server.listening import write_ready_file
 from server.process import Server
 from server.wiring import Works, open_works
@@ -90,6 +91,7 @@ def doomed(works: Works, point: str) -> Works:
         vault=office.secrets,
         clock=office.clock,
         randomness=SystemRandomness(),
+        key_generator=ThreadedKeyGenerator(waiting=0, per_hour=0),
     )
     return replace(works, pipeline=pipeline)
 

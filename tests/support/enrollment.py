@@ -25,7 +25,7 @@ from enroll.events import Attempt, EnrollmentEvent
 from enroll.lifecycle import Lifecycle
 from enroll.options import ChallengePasswordRule, ESTOptions
 from enroll.pipeline import Pipeline
-from enroll.ports import CertificateAuthority, Registry, UnitOfWork
+from enroll.ports import CertificateAuthority, KeyGenerator, Registry, UnitOfWork
 from enroll.profiles import PolicySnapshot, ProtocolName
 from enroll.registration import CodeTerms, NewDevice, Registration
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
@@ -33,6 +33,7 @@ from enroll.result import EnrollmentResult, Issued, Rejected
 from protocols import pkcs10
 from registry.code_vault import RegistrySecrets
 from registry.memory import MemoryRegistry
+from server.key_generation import ThreadedKeyGenerator
 from tests.support.builders import TENANT, a_policy, stage_policy
 from tests.support.csr import (
     CHALLENGE_PASSWORD,
@@ -118,6 +119,7 @@ class Site:
         registry: Registry | None = None,
         authority: CertificateAuthority | None = None,
         clock: FixedClock | None = None,
+        key_generator: KeyGenerator | None = None,
     ) -> None:
         self.clock = clock or FixedClock()
         self.randomness = SeededRandomness()
@@ -128,6 +130,7 @@ class Site:
         self.lifecycle = Lifecycle(self.registry, self.registration, self.clock)
         self.administration = Administration(self.registry, self.clock)
         self.confirmations = Confirmations(self.registry, self.clock)
+        self.key_generator = key_generator or ThreadedKeyGenerator(waiting=0, per_hour=0)
         self.pipeline = self.new_pipeline()
         self._numbers = count(1)
 
@@ -139,6 +142,7 @@ class Site:
             vault=self.vault,
             clock=self.clock,
             randomness=self.randomness,
+            key_generator=self.key_generator,
         )
 
     async def register(self, name: str = "pump-1", **details: object) -> Device:

@@ -245,6 +245,20 @@ def upgrade() -> None:
         batch_op.create_index("codes_digest", ["digest"], unique=False)
 
     op.create_table(
+        "decryption_keys",
+        sa.Column("device_id", sa.String(length=36), nullable=False),
+        sa.Column("key_identifier", sa.String(length=64), nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.Column("octets", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.String(length=32), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"],
+            ["devices.device_id"],
+        ),
+        sa.PrimaryKeyConstraint("device_id", "key_identifier"),
+    )
+
+    op.create_table(
         "device_identities",
         sa.Column("scope", sa.String(length=36), nullable=False),
         sa.Column("kind", sa.String(length=24), nullable=False),
@@ -266,6 +280,7 @@ def downgrade() -> None:
         batch_op.drop_index("device_identities_device")
 
     op.drop_table("device_identities")
+    op.drop_table("decryption_keys")
     with op.batch_alter_table("codes", schema=None) as batch_op:
         batch_op.drop_index("codes_digest")
         batch_op.drop_index("codes_device")

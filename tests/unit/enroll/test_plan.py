@@ -30,6 +30,7 @@ def a_wish(kind: str, **usages: bool) -> CertificateRequest:
 
 
 def granted_usage(wish: CertificateRequest, profile: CertificateProfile) -> frozenset[KeyUsageBit]:
+    assert wish.public_key is not None
     algorithm = algorithm_of(wish.public_key)
     assert algorithm is not None
     return key_usage_for(algorithm, wish.key_usage, profile)

@@ -202,7 +202,8 @@ def test_no_verb_takes_a_secret_as_an_argument() -> None:
     options = set(re.findall(r"--[a-z-]+", words))
 
     secret = {each for each in options if re.search("pass|secret|key|pin|token", each)}
-    assert secret == {"--passphrase-file", "--key-algorithm"}  # a file and a kind
+    # files, and a kind
+    assert secret == {"--passphrase-file", "--key-file", "--key-algorithm"}
 
 
 def test_the_help_names_the_exit_codes() -> None:

@@ -1,0 +1,76 @@
+"""Keys that are made for devices: what a request asks for, and what was made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecryptionKey:
+    """A symmetric key that a device holds, as the registry keeps it: wrapped, never in the clear.
+
+    A device names it by `key_identifier` (RFC 4108 §2.2.5), lower-case hex here.
+    """
+
+    device_id: str
+    key_identifier: str
+    wrapped: bytes = field(repr=False)
+    octets: int
+    created_at: datetime
+
+
+def wrapping_id(device_id: str, key_identifier: str) -> str:
+    """Name what a wrapped decryption key is bound to; no code has such an id."""
+    return f"decryption key {key_identifier} of {device_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedKey:
+    """A decryption key unwrapped, to encrypt one answer with."""
+
+    key_identifier: bytes
+    key: bytes = field(repr=False)
+
+
+KeyRecipient = SharedKey | x509.Certificate
+"""To whom a generated key is encrypted: the holder of a shared key, or of a certificate's key."""
+
+
+class RecipientKind(StrEnum):
+    """How a request names the key to encrypt with (RFC 7030 §4.4.1.1, §4.4.1.2)."""
+
+    SHARED_KEY = "shared_key"
+    CERTIFICATE = "certificate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedRecipient:
+    """A request's word for a recipient.
+
+    `check` is the protocol's: it raises UNSUPPORTED_ALGORITHM where the sender takes no encryption
+    to this recipient that can be done here.
+    """
+
+    kind: RecipientKind
+    key_identifier: bytes
+    check: Callable[[KeyRecipient], None] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyWish:
+    """That a key is to be made; `spki` is the key in the request, of which only the sort counts."""
+
+    spki: bytes = field(repr=False)
+    recipient: WantedRecipient | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedKey:
+    """A private key for one answer, in memory only; encrypted to the recipient if there is one."""
+
+    private_key: CertificateIssuerPrivateKeyTypes = field(repr=False)
+    recipient: KeyRecipient | None = None

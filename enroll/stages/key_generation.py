@@ -1,0 +1,75 @@
+"""A key may be made for this device, and it is known to whom it may leave."""
+
+from enroll.failures import EnrollmentError
+from enroll.key_generation import (
+    KeyRecipient,
+    KeyWish,
+    RecipientKind,
+    SharedKey,
+    WantedRecipient,
+    wrapping_id,
+)
+from enroll.policy.key_generation import (
+    check_cipher,
+    check_encryption_asked_for,
+    recipient_among,
+    refused_recipient,
+)
+from enroll.ports import Clock, CodeVault, UnitOfWork
+from enroll.steps import Authorized, KeyPermitted
+from enroll.trace import DecisionTrace
+
+
+class PermitKey:
+    """Judges how the key would leave, before it is made (RFC 7030 §4.4)."""
+
+    def __init__(self, vault: CodeVault, clock: Clock) -> None:
+        self._vault = vault
+        self._clock = clock
+
+    async def __call__(
+        self, step: Authorized, wish: KeyWish, uow: UnitOfWork, trace: DecisionTrace
+    ) -> KeyPermitted:
+        """Find the recipient, if one is wanted. Raises PolicyViolation, NotAuthorized."""
+        try:
+            recipient = await self._judge(step, wish, uow)
+        except EnrollmentError as error:
+            trace.failed("key generation", error.finding)
+            raise
+        to = wish.recipient.kind.value if wish.recipient is not None else "the caller, unencrypted"
+        trace.passed("key generation", f"{step.key_algorithm}, to {to}")
+        return KeyPermitted(authorized=step, recipient=recipient)
+
+    async def _judge(self, step: Authorized, wish: KeyWish, uow: UnitOfWork) -> KeyRecipient | None:
+        addressed = step.identified.authenticated.addressed
+        encrypted = wish.recipient is not None
+        check_encryption_asked_for(addressed.profile.est, asked_for=encrypted)
+        check_cipher(step.key_algorithm, addressed.request.channel, encrypted=encrypted)
+        if wish.recipient is None:
+            return None
+        recipient = await self._find(step, wish.recipient, uow)
+        wish.recipient.check(recipient)
+        return recipient
+
+    async def _find(
+        self, step: Authorized, wanted: WantedRecipient, uow: UnitOfWork
+    ) -> KeyRecipient:
+        device_id = step.identified.device.device_id
+        if wanted.kind is RecipientKind.SHARED_KEY:
+            return await self._shared_key(device_id, wanted.key_identifier.hex(), uow)
+        records = list(await uow.certificates.of_device(device_id))
+        shown = step.identified.authenticated.third_party
+        if shown is not None and shown.is_new and not shown.shared:
+            records.append(shown.record)
+        return recipient_among(records, wanted.key_identifier, self._clock.now())
+
+    async def _shared_key(self, device_id: str, identifier: str, uow: UnitOfWork) -> SharedKey:
+        kept = await uow.decryption_keys.find(device_id, identifier)
+        if kept is None:
+            raise refused_recipient(
+                f"the device has no decryption key {identifier}; see "
+                "'enroll device decryption-key'",
+                "recipient_unknown",
+            )
+        opened = self._vault.unwrap(wrapping_id(device_id, identifier), kept.wrapped)
+        return SharedKey(key_identifier=bytes.fromhex(identifier), key=bytes.fromhex(opened))
