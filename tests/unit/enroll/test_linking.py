@@ -31,6 +31,9 @@ class FixedChannel:
     extended_master_secret: bool = True
     asked: int = field(default=0)
 
+    def strength(self) -> int:
+        return 256
+
     def binding(self) -> ChannelBinding | None:
         self.asked += 1
         if self.value is None:
