@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from enum import Enum
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
+from cryptography.hazmat.primitives import padding
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from protocols import der
+from protocols.public_keys import unsupported
 
 
 class ContentEncryption(Enum):
@@ -29,6 +32,11 @@ class ContentEncryption(Enum):
     def block_octets(self) -> int:
         return _DES_BLOCK if self in _DES else _AES_BLOCK
 
+    def algorithm(self, initialization_vector: bytes) -> bytes:
+        """Write the AlgorithmIdentifier."""
+        vector = der.encode(der.OCTET_STRING, initialization_vector)
+        return der.encode(der.SEQUENCE, _OIDS[self], vector)
+
     def cipher(self, key: bytes, initialization_vector: bytes) -> Cipher[CBC]:
         # With three equal keys 3DES is single DES.
         algorithm = (
@@ -44,11 +52,34 @@ class ContentEncryption(Enum):
         It is padded as RFC 5652 §6.3 says: always, and each added octet says how many there are.
         """
         vector = os.urandom(self.block_octets)
-        padding = self.block_octets - len(content) % self.block_octets
-        encryptor: CipherContext = self.cipher(key, vector).encryptor()
-        encrypted = encryptor.update(content + bytes((padding,)) * padding) + encryptor.finalize()
-        algorithm = der.encode(der.SEQUENCE, _OIDS[self], der.encode(der.OCTET_STRING, vector))
-        return algorithm, encrypted
+        padding_octets = self.block_octets - len(content) % self.block_octets
+        encryptor = self.cipher(key, vector).encryptor()
+        encrypted = encryptor.update(content + bytes((padding_octets,)) * padding_octets)
+        return self.algorithm(vector), encrypted + encryptor.finalize()
+
+    def decrypt(self, key: bytes, initialization_vector: bytes, encrypted: bytes) -> bytes:
+        """Give the content. Raises ValueError when length or padding are not those of one."""
+        decryptor = self.cipher(key, initialization_vector).decryptor()
+        padded = decryptor.update(encrypted) + decryptor.finalize()
+        unpadder = padding.PKCS7(self.block_octets * 8).unpadder()
+        return unpadder.update(padded) + unpadder.finalize()
+
+
+def read_algorithm(
+    algorithm: bytes, allowed: AbstractSet[ContentEncryption]
+) -> tuple[ContentEncryption, bytes]:
+    """Read an AlgorithmIdentifier, one element: the cipher and its initialization vector.
+
+    Raises UNSUPPORTED_ALGORITHM.
+    """
+    (outer,) = der.split(algorithm)
+    parts = der.split(outer.content) if outer.tag == der.SEQUENCE else []
+    if [part.tag for part in parts] == [der.OBJECT_IDENTIFIER, der.OCTET_STRING]:
+        oid, vector = parts
+        cipher = _BY_OID.get(oid.whole)
+        if cipher is not None and cipher in allowed and len(vector.content) == cipher.block_octets:
+            return cipher, vector.content
+    raise unsupported("contentEncryptionAlgorithm", "the content cipher is not in the list")
 
 
 _AES_BLOCK = 16
@@ -68,3 +99,12 @@ _OIDS: Mapping[ContentEncryption, bytes] = {
     ContentEncryption.DES_EDE3_CBC: bytes.fromhex("06082a864886f70d0307"),
     ContentEncryption.DES_CBC: bytes.fromhex("06052b0e030207"),
 }
+_BY_OID = {oid: cipher for cipher, oid in _OIDS.items()}
+AES_CBC = frozenset(
+    {
+        ContentEncryption.AES_128_CBC,
+        ContentEncryption.AES_192_CBC,
+        ContentEncryption.AES_256_CBC,
+    }
+)
+"""What is accepted where nobody says that older ciphers will do."""

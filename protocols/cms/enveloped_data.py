@@ -1,16 +1,59 @@
 """EnvelopedData (RFC 5652 §6), closed and opened."""
 
 import os
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from cryptography.x509 import ObjectIdentifier
 
+from enroll.failures import EnrollmentError, Malformed
 from protocols import der
-from protocols.cms.content_ciphers import ContentEncryption
-from protocols.cms.content_info import DATA, encode_oid
+from protocols.cms import content_ciphers
+from protocols.cms.ber import to_der
+from protocols.cms.content_ciphers import AES_CBC, ContentEncryption
+from protocols.cms.content_info import DATA, ENVELOPED_DATA, decode_oid, encode_oid, unwrap
 from protocols.cms.recipients import Recipient
+from protocols.limits import DEFAULT_LIMITS, DERLimits
 
 _ENVELOPED_DATA = bytes.fromhex("06092a864886f70d010703")
 _ENCRYPTED_CONTENT = 0x80
+_REQUIRED = (der.INTEGER, der.SET, der.SEQUENCE)
+_NOT_LOOKED_AT = frozenset({der.CONTEXT_0, der.CONTEXT_1})
+
+
+class RecipientKey(Protocol):
+    """A key that opens envelopes: TransportKey, AgreementKey, KeyEncryptionKey or Password."""
+
+    def find(self, recipient_info: der.Element) -> Callable[[], bytes] | None:
+        """Give how to decrypt the content key, if the RecipientInfo names this key.
+
+        Raises UNSUPPORTED_ALGORITHM, Malformed; the callable raises ValueError.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedEnvelope:
+    """What was in an envelope.
+
+    A wrong key does not always show: then the content is noise. Whoever cannot read it answers
+    as if the envelope had not opened.
+    """
+
+    content_type: ObjectIdentifier
+    content: bytes = field(repr=False)
+    content_encryption: ContentEncryption
+    key: RecipientKey
+    """Which of the keys opened it."""
+
+
+class _Envelope(NamedTuple):
+    recipient_infos: list[der.Element]
+    content_type: ObjectIdentifier
+    cipher: ContentEncryption
+    vector: bytes
+    encrypted: bytes
 
 
 def encode_enveloped_data(
@@ -41,3 +84,99 @@ def encode_enveloped_data(
         ),
     )
     return der.encode(der.SEQUENCE, _ENVELOPED_DATA, der.encode(der.CONTEXT_0, enveloped_data))
+
+
+def open_enveloped_data(
+    message: bytes,
+    *,
+    keys: Iterable[RecipientKey],
+    allowed: AbstractSet[ContentEncryption] = AES_CBC,
+    limits: DERLimits = DEFAULT_LIMITS,
+) -> OpenedEnvelope:
+    """Open a ContentInfo with an EnvelopedData, BER or DER, that names one of the keys.
+
+    No RecipientInfo is tried but the first that names a key of ours, and it only with that key:
+    trying others would tell what fits. From there on, every failure is the same. A content key
+    that cannot be decrypted, or has another length, is replaced by a random one, and all goes on
+    as before (RFC 3218 §2.3.2): so nobody learns from us whether the padding of RSA was good.
+
+    Raises Malformed, its finding "envelope_unopened" for that one failure, "envelope_not_for_us"
+    when no recipient is ours; and UNSUPPORTED_ALGORITHM before anything is decrypted.
+    """
+    try:
+        envelope = _read(message, allowed, limits)
+        key, decrypt = _find(envelope.recipient_infos, tuple(keys))
+    except EnrollmentError:
+        raise
+    except Exception as error:
+        # Form that nobody foresaw. It all means the same.
+        raise Malformed(f"the EnvelopedData cannot be read: {error!s:.200}") from error
+    content = _decrypt(envelope, decrypt)
+    return OpenedEnvelope(
+        content_type=envelope.content_type,
+        content=content,
+        content_encryption=envelope.cipher,
+        key=key,
+    )
+
+
+def _decrypt(envelope: _Envelope, decrypt: Callable[[], bytes]) -> bytes:
+    content_key = os.urandom(envelope.cipher.key_octets)
+    try:
+        decrypted = decrypt()
+    except ValueError:
+        decrypted = b""
+    if len(decrypted) == len(content_key):
+        content_key = decrypted
+    try:
+        return envelope.cipher.decrypt(content_key, envelope.vector, envelope.encrypted)
+    except ValueError:
+        # Without its cause: what went wrong is nobody's business.
+        raise Malformed("the envelope cannot be opened", finding="envelope_unopened") from None
+
+
+def _find(
+    recipient_infos: list[der.Element], keys: tuple[RecipientKey, ...]
+) -> tuple[RecipientKey, Callable[[], bytes]]:
+    for recipient_info in recipient_infos:
+        for key in keys:
+            decrypt = key.find(recipient_info)
+            if decrypt is not None:
+                return key, decrypt
+    raise Malformed("the envelope is for somebody else", finding="envelope_not_for_us")
+
+
+def _read(message: bytes, allowed: AbstractSet[ContentEncryption], limits: DERLimits) -> _Envelope:
+    content_type, enveloped_data = unwrap(to_der(message, limits))
+    (outer,) = der.split(enveloped_data)
+    # What the originator adds, and attributes that nobody vouches for, are not looked at.
+    found = [each for each in der.split(outer.content) if each.tag not in _NOT_LOOKED_AT]
+    required = tuple(each.tag for each in found)
+    if content_type != ENVELOPED_DATA or outer.tag != der.SEQUENCE or required != _REQUIRED:
+        raise Malformed("the message is no EnvelopedData")
+    _, recipient_infos, encrypted_info = found
+    encrypted = der.split(encrypted_info.content)
+    if [each.tag for each in encrypted[:2]] != [der.OBJECT_IDENTIFIER, der.SEQUENCE]:
+        raise Malformed("the envelope does not say what it holds")
+    cipher, vector = content_ciphers.read_algorithm(encrypted[1].whole, allowed)
+    return _Envelope(
+        der.split(recipient_infos.content),
+        decode_oid(encrypted[0].whole),
+        cipher,
+        vector,
+        _encrypted_content(encrypted[2:]),
+    )
+
+
+def _encrypted_content(fields: list[der.Element]) -> bytes:
+    """Join `[0] IMPLICIT OCTET STRING`, which Go's pkcs7 and BER have in pieces."""
+    match fields:
+        case [der.Element(tag=der.CONTEXT_0, content=content)]:
+            pieces = der.split(content)
+            if all(piece.tag == der.OCTET_STRING for piece in pieces):
+                return b"".join([piece.content for piece in pieces])
+        case [der.Element(tag=tag, content=content)] if tag == _ENCRYPTED_CONTENT:
+            return content
+        case _:
+            pass
+    raise Malformed("the envelope is empty, or its content is no OCTET STRING")

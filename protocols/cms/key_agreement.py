@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from protocols import der
 from protocols.cms.digests import Digest
 from protocols.cms.key_wrap import KeyWrap
+from protocols.public_keys import unsupported
 
 _CONTEXT_2 = 0xA2
 
@@ -64,3 +65,12 @@ _OIDS: Mapping[KeyAgreementScheme, bytes] = {
     KeyAgreementScheme.STD_DH_HKDF_SHA384: bytes.fromhex("060b2a864886f70d0109100314"),
     KeyAgreementScheme.STD_DH_HKDF_SHA512: bytes.fromhex("060b2a864886f70d0109100315"),
 }
+_BY_OID = {oid: scheme for scheme, oid in _OIDS.items()}
+
+
+def read_scheme(oid: bytes) -> KeyAgreementScheme:
+    """Read an OBJECT IDENTIFIER, one element. Raises UNSUPPORTED_ALGORITHM."""
+    scheme = _BY_OID.get(oid)
+    if scheme is None:
+        raise unsupported("keyEncryptionAlgorithm", "the key agreement is not in the list")
+    return scheme

@@ -1,23 +1,23 @@
 """RecipientInfo (RFC 5652 §6.2), written: to whom an envelope is closed, and how."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
-from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from protocols import der
-from protocols.cms import key_transport
+from protocols.cms import key_transport, key_wrap
 from protocols.cms.digests import Digest
 from protocols.cms.identifiers import issuer_and_serial, tagged_key_identifier
 from protocols.cms.key_agreement import KeyAgreementScheme
 from protocols.cms.key_wrap import KeyWrap
+from protocols.cms.recipient_info_form import KARI, KEKRI, fields_of
 from protocols.public_keys import unsupported
 
-_KARI = 0xA1
-_KEKRI = 0xA2
+_KEKRI_FIELDS = (der.INTEGER, der.SEQUENCE, der.SEQUENCE, der.OCTET_STRING)
 _VERSION_0 = der.encode(der.INTEGER, b"\x00")
 _VERSION_2 = der.encode(der.INTEGER, b"\x02")
 _VERSION_3 = der.encode(der.INTEGER, b"\x03")
@@ -77,7 +77,7 @@ class KeyAgreement:
     def encode(self, content_key: bytes) -> bytes:
         """Agree on a key with an ephemeral one of ours. Raises UNSUPPORTED_ALGORITHM."""
         scheme, originator, secret = _agree(self.certificate)
-        wrapped = aes_key_wrap(scheme.wrapping_key(secret, self.wrap, None), content_key)
+        wrapped = key_wrap.wrap(scheme.wrapping_key(secret, self.wrap, None), content_key)
         if self.key_identifier is None:
             recipient = issuer_and_serial(self.certificate)
         else:
@@ -85,7 +85,7 @@ class KeyAgreement:
             recipient = der.encode(der.CONTEXT_0, identifier)
         encrypted_key = der.encode(der.SEQUENCE, recipient, der.encode(der.OCTET_STRING, wrapped))
         return der.encode(
-            _KARI,
+            KARI,
             _VERSION_3,
             der.encode(der.CONTEXT_0, der.encode(der.CONTEXT_1, originator)),
             der.encode(der.SEQUENCE, scheme.oid, self.wrap.algorithm),
@@ -101,7 +101,7 @@ class KeyEncryptionKey:
     """
 
     key_identifier: bytes
-    key: bytes
+    key: bytes = field(repr=False)
     envelope_version = 2
 
     def __post_init__(self) -> None:
@@ -110,12 +110,27 @@ class KeyEncryptionKey:
 
     def encode(self, content_key: bytes) -> bytes:
         return der.encode(
-            _KEKRI,
+            KEKRI,
             _VERSION_4,
             der.encode(der.SEQUENCE, der.encode(der.OCTET_STRING, self.key_identifier)),
             KeyWrap(len(self.key)).algorithm,
-            der.encode(der.OCTET_STRING, aes_key_wrap(self.key, content_key)),
+            der.encode(der.OCTET_STRING, key_wrap.wrap(self.key, content_key)),
         )
+
+    def find(self, recipient_info: der.Element) -> Callable[[], bytes] | None:
+        """Give how to unwrap the content key, if the RecipientInfo names this key.
+
+        Raises UNSUPPORTED_ALGORITHM; the callable raises ValueError.
+        """
+        if recipient_info.tag != KEKRI:
+            return None
+        _, identifier, algorithm, encrypted_key = fields_of(recipient_info, _KEKRI_FIELDS)
+        named = der.split(identifier.content)
+        if not named or named[0].whole != der.encode(der.OCTET_STRING, self.key_identifier):
+            return None
+        if key_wrap.read_algorithm(algorithm.whole).value != len(self.key):
+            raise unsupported("keyEncryptionAlgorithm", "the key has another length")
+        return lambda: key_wrap.unwrap(self.key, encrypted_key.content)
 
 
 def recipient_of(

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from protocols.cms.content_ciphers import ContentEncryption
 from protocols.cms.digests import Digest
 from protocols.cms.identifiers import issuer_and_serial
 from protocols.cms.signed_data import Signer
@@ -138,3 +139,48 @@ def a_signed_message(
         tlv(0x31, *signers),
     )
     return sequence(oid("2a864886f70d010702"), tlv(0xA0, signed_data))
+
+
+def an_envelope(
+    *recipient_infos: bytes,
+    key: bytes = bytes(16),
+    content: bytes = b"what is hidden",
+    algorithm: bytes | None = None,
+    encrypted: bytes | None = None,
+    content_type: bytes = DATA_OID,
+    before: bytes = b"",
+    after: bytes = b"",
+) -> bytes:
+    """Make a ContentInfo with an EnvelopedData, octet by octet, around RecipientInfos."""
+    written, octets = ContentEncryption.AES_128_CBC.encrypt(key, content)
+    enveloped_data = sequence(
+        b"\x02\x01\x00",
+        before,
+        tlv(0x31, *recipient_infos),
+        sequence(
+            content_type,
+            written if algorithm is None else algorithm,
+            tlv(0x80, octets) if encrypted is None else encrypted,
+        ),
+        after,
+    )
+    return sequence(oid("2a864886f70d010703"), tlv(0xA0, enveloped_data))
+
+
+RSA_ENCRYPTION = sequence(oid("2a864886f70d010101"), b"\x05\x00")
+
+
+def a_key_transport(
+    encrypted_key: bytes,
+    *,
+    party: Party | None = None,
+    identifier: bytes | None = None,
+    algorithm: bytes = RSA_ENCRYPTION,
+) -> bytes:
+    """Make a KeyTransRecipientInfo, octet by octet."""
+    return sequence(
+        b"\x02\x01\x00",
+        identifier or issuer_and_serial((party or a_party()).certificate),
+        algorithm,
+        tlv(0x04, encrypted_key),
+    )
