@@ -19,6 +19,7 @@ from enroll.credentials import OneTimeCode
 from enroll.device import Device, DeviceIdentity
 from enroll.events import Attempt, EnrollmentEvent
 from enroll.key_generation import DecryptionKey
+from enroll.orders import Order
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
@@ -215,6 +216,45 @@ class DecryptionKeyRepository(Protocol):
         ...
 
 
+class OrderRepository(Protocol):
+    async def by_id(self, order_id: str) -> Order | None: ...
+
+    async def in_slot(self, device_id: str, profile: str | None) -> Sequence[Order]:
+        """Give the orders of a slot, or those for the device itself, newest first."""
+        ...
+
+    async def by_reference(self, reference: str) -> Sequence[Order]:
+        """Give the orders that this transaction asked for last, newest first."""
+        ...
+
+    async def open_of(self, device_id: str) -> Sequence[Order]: ...
+
+    async def list(self, *, pending_only: bool = False) -> Sequence[Order]:
+        """Give orders, newest first."""
+        ...
+
+    async def overdue(self, now: datetime) -> Sequence[Order]:
+        """Give those that are open and over."""
+        ...
+
+    async def count_pending(self) -> int: ...
+
+    def add(self, order: Order) -> None:
+        """Store a new order. On commit: AlreadyTaken (order) if its slot has an open one."""
+        ...
+
+    def save(self, order: Order) -> None:
+        """Store a changed order, whose version must still be `order.version`.
+
+        The stored version is one higher. On commit: ConcurrentChange.
+        """
+        ...
+
+    def prune(self, before: datetime) -> None:
+        """Forget orders that ended before then."""
+        ...
+
+
 class AttemptRepository(Protocol):
     def add(self, attempt: Attempt) -> None: ...
 
@@ -314,6 +354,8 @@ class UnitOfWork(Protocol):
     def codes(self) -> CodeRepository: ...
     @property
     def decryption_keys(self) -> DecryptionKeyRepository: ...
+    @property
+    def orders(self) -> OrderRepository: ...
     @property
     def attempts(self) -> AttemptRepository: ...
     @property

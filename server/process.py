@@ -278,6 +278,7 @@ class Server:
         return (
             *each,
             Chore(name="confirmations", period=30, run=self._works.office.confirmations.settle),
+            Chore(name="approvals", period=5, run=self._settle_orders),
             Chore(name="checkpoint", period=60, run=self._checkpoint),
             Chore(name="attempts", period=3600, run=self._prune_attempts),
         )
@@ -285,12 +286,19 @@ class Server:
     async def _checkpoint(self) -> None:
         await asyncio.to_thread(self._works.office.sign_checkpoint)
 
+    async def _settle_orders(self) -> None:
+        approvals = self._works.office.approvals
+        await approvals.expire()
+        self._metrics.orders_pending.set(await approvals.count_pending())
+
     async def _prune_attempts(self) -> None:
+        """Forget old attempts, and orders that ended as long ago."""
         office = self._works.office
         section = office.config.attempts
         async with office.registry.unit_of_work() as uow:
             before = office.clock.now() - timedelta(days=section.keep_days)
             uow.attempts.prune(before=before, keep=section.keep_rows)
+            uow.orders.prune(before)
             await uow.commit()
 
 

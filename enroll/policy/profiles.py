@@ -108,6 +108,10 @@ def check_group(group: DeviceGroup, policy: PolicySnapshot) -> None:
         profile = policy.enrollment_profiles.get(slug)
         if profile is None or profile.tenant_id != group.tenant_id:
             raise PolicyError(f"required_profiles: there is no profile {slug!r} in this tenant")
+    if not timedelta(minutes=1) <= group.approval_timeout <= timedelta(days=366):
+        raise PolicyError("approval_timeout: expected a minute to a year, such as 7d")
+    if not timedelta(seconds=1) <= group.approval_retry_after <= timedelta(days=1):
+        raise PolicyError("approval_retry_after: expected a second to a day, such as 60s")
 
 
 def _check_slug(slug: str) -> None:

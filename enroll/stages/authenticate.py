@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -21,6 +22,8 @@ from enroll.credentials import (
 )
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
 from enroll.options import ChallengePasswordRule
+from enroll.orders import Order
+from enroll.policy.approval import opened_by
 from enroll.policy.renewal import check_valid_now
 from enroll.policy.repetition import answer_of
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
@@ -104,8 +107,7 @@ class Authenticate:
             raise NotAuthenticated(found.detail, finding=found.finding)
         code = next((each for each in found.codes if each.is_active(now)), found.codes[0])
         usable = code.is_active(now)
-        if not usable:
-            await self._check_repetition(step, code, uow, trace)
+        order = None if usable else await self._answer_of(step, code, uow, trace)
         trace.passed("one-time code", code.code_id if usable else "spent; good for a repetition")
         return Authenticated(
             addressed=step,
@@ -117,23 +119,70 @@ class Authenticate:
                 code=code,
             ),
             repeat_only=not usable,
+            order=order,
         )
 
-    async def _check_repetition(
+    async def _answer_of(
         self, step: Addressed, code: OneTimeCode, uow: UnitOfWork, trace: DecisionTrace
-    ) -> None:
+    ) -> Order | None:
         """Let a code that is no longer good prove the very request that used it (T-13).
 
-        With any other key, or too late, it proves nothing. Raises NotAuthenticated.
+        Gives the order that the request opened, if it got no certificate. With any other key, or
+        too late, the code proves nothing. Raises NotAuthenticated.
         """
         finding = _why_spent(code)
         if finding != "code_revoked" and code.uses > 0:
-            spki = step.request.certificate_request.spki_sha256
+            spki, now = step.request.certificate_request.spki_sha256, self._clock.now()
             records = await uow.certificates.of_device(code.device_id)
-            if answer_of(records, step.profile, spki, code.code_id, self._clock.now()) is not None:
-                return
+            if answer_of(records, step.profile, spki, code.code_id, now) is not None:
+                return None
+            orders = await uow.orders.in_slot(code.device_id, step.profile.slug)
+            order = opened_by(
+                orders, step.request.recognized_by, code.code_id, now - step.profile.replay_window
+            )
+            if order is not None:
+                return order
         trace.failed("one-time code", finding)
         raise NotAuthenticated("the code is no longer good", finding=finding)
+
+    async def by_order(
+        self, step: Addressed, order: Order, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Authenticated:
+        """Take an order's word for the code that opened it; any certificate is judged anew.
+
+        Raises EnrollmentError.
+        """
+        wish = order.wish
+        if wish is not None and wish.credential_kind is CredentialKind.ONE_TIME_CODE:
+            codes = await uow.codes.of_device(order.device_id)
+            code = next((each for each in codes if each.code_id == wish.credential_id), None)
+            if code is not None and code.revoked_at is None:
+                trace.passed("one-time code", f"shown when order {order.order_id} was opened")
+                return Authenticated(
+                    addressed=step,
+                    authentication=Authentication(
+                        kind=CredentialKind.ONE_TIME_CODE,
+                        device_id=order.device_id,
+                        credential_id=code.code_id,
+                        authenticated_at=self._clock.now(),
+                        code=code,
+                    ),
+                    order=order,
+                )
+        elif wish is not None and wish.credential_kind is CredentialKind.OWN_CERTIFICATE:
+            record = await uow.certificates.by_fingerprint(wish.credential_id)
+            if record is not None:
+                await self._check_own(step, record, uow, trace)
+                return replace(self._by_certificate(step, record, trace), order=order)
+        elif wish is not None and step.request.credentials:
+            authenticated = await self(step, uow, trace)
+            if authenticated.authentication.credential_id == wish.credential_id:
+                return replace(authenticated, order=order)
+        trace.failed("credential", "not that of the order")
+        raise NotAuthenticated(
+            f"what opened order {order.order_id} is no longer good, or was not shown again",
+            finding="no_credential",
+        )
 
     async def _check_own(
         self, step: Addressed, record: CertificateRecord, uow: UnitOfWork, trace: DecisionTrace

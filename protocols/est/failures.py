@@ -71,10 +71,14 @@ _FIELD_IS_TOLD = frozenset(
     }
 )
 _NAMES = frozenset({"subject", "subjectAltName"})
-# What is said instead to the holder of a certificate that is good but for its time (est-T7).
-_TIMELY = {
+# What is said instead to the holder of a certificate that is good but for its time (est-T7), and
+# to who waited for a person's decision (est-E4).
+_PLAINLY = {
     "certificate_expired": "The client certificate has expired.",
     "certificate_not_yet_valid": "The client certificate is not valid yet.",
+    "approval_rejected": "This enrollment was rejected.",
+    "approval_expired": "Nobody decided on this enrollment in time.",
+    "approval_cancelled": "This enrollment was cancelled.",
 }
 # RFC 7030 §3.5: the text tells what is required. A wrong value and none that could be compared are
 # told apart for the operator only.
@@ -111,7 +115,7 @@ def encode_rejection(
         wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER
         headers = (("Retry-After", str(max(1, wait))),)
     if rejected.reason is FailureReason.NOT_AUTHORIZED:
-        sentence = _TIMELY.get(rejected.finding, sentence)
+        sentence = _PLAINLY.get(rejected.finding, sentence)
     if rejected.reason is FailureReason.BAD_PROOF_OF_POSSESSION:
         sentence = _LINKING.get(rejected.finding, sentence)
     if rejected.field is not None and _may_name_field(rejected):

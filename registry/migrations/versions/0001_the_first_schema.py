@@ -10,6 +10,7 @@ depends_on = None
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _IS_NOT_ACTIVE = sa.text("status <> 'active'")
+_IS_OPEN = sa.text("state = 'pending' OR state = 'approved' AND kind = 'certificate'")
 _IS_REFUSED = sa.text("outcome IN ('denied', 'failed')")
 
 
@@ -274,8 +275,48 @@ def upgrade() -> None:
     with op.batch_alter_table("device_identities", schema=None) as batch_op:
         batch_op.create_index("device_identities_device", ["device_id"], unique=False)
 
+    op.create_table(
+        "orders",
+        sa.Column("order_id", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("device_id", sa.String(length=36), nullable=False),
+        sa.Column("profile", sa.String(length=64), nullable=False),
+        sa.Column("wish", sa.Text(), nullable=True),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("requested_by", sa.String(length=128), nullable=False),
+        sa.Column("requested_at", sa.String(length=32), nullable=False),
+        sa.Column("expires_at", sa.String(length=32), nullable=False),
+        sa.Column("decided_by", sa.String(length=128), nullable=True),
+        sa.Column("decided_at", sa.String(length=32), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("fingerprint", sa.String(length=64), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"],
+            ["devices.device_id"],
+        ),
+        sa.PrimaryKeyConstraint("order_id"),
+    )
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.create_index(
+            "orders_open",
+            ["device_id", "profile"],
+            unique=True,
+            sqlite_where=_IS_OPEN,
+            postgresql_where=_IS_OPEN,
+        )
+        batch_op.create_index("orders_reference", ["reference"], unique=False)
+        batch_op.create_index("orders_slot", ["device_id", "profile"], unique=False)
+
 
 def downgrade() -> None:
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.drop_index("orders_slot")
+        batch_op.drop_index("orders_reference")
+        batch_op.drop_index("orders_open")
+
+    op.drop_table("orders")
     with op.batch_alter_table("device_identities", schema=None) as batch_op:
         batch_op.drop_index("device_identities_device")
 
