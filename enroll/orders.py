@@ -1,8 +1,10 @@
 """An order: what a person has to decide, or decided, before a device or certificate comes to be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from enroll.credentials import CredentialKind
 from enroll.profiles import KeyUsageBit, ProtocolName
@@ -83,3 +85,44 @@ class Order:
         """Whether something can still become of it."""
         collectable = self.state is OrderState.APPROVED and self.kind is OrderKind.CERTIFICATE
         return self.state is OrderState.PENDING or collectable
+
+
+class OrderRepository(Protocol):
+    """Keeps orders; a part of `enroll.ports.UnitOfWork`."""
+
+    async def by_id(self, order_id: str) -> Order | None: ...
+
+    async def in_slot(self, device_id: str, profile: str | None) -> Sequence[Order]:
+        """Give the orders of a slot, or those for the device itself, newest first."""
+        ...
+
+    async def by_reference(self, reference: str) -> Sequence[Order]:
+        """Give the orders that this transaction asked for last, newest first."""
+        ...
+
+    async def open_of(self, device_id: str) -> Sequence[Order]: ...
+
+    async def list(self, *, pending_only: bool = False) -> Sequence[Order]:
+        """Give orders, newest first."""
+        ...
+
+    async def overdue(self, now: datetime) -> Sequence[Order]:
+        """Give those that are open and over."""
+        ...
+
+    async def count_pending(self) -> int: ...
+
+    def add(self, order: Order) -> None:
+        """Store a new order. On commit: AlreadyTaken (order) if its slot has an open one."""
+        ...
+
+    def save(self, order: Order) -> None:
+        """Store a changed order, whose version must still be `order.version`.
+
+        The stored version is one higher. On commit: ConcurrentChange.
+        """
+        ...
+
+    def prune(self, before: datetime) -> None:
+        """Forget orders that ended before then."""
+        ...

@@ -10,16 +10,16 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 
 from enroll.certificates import (
     CertificateRecord,
+    CertificateRepository,
     IssuanceOrder,
     IssuedCertificate,
-    RevocationList,
-    RevokedEntry,
+    RevocationListRepository,
 )
 from enroll.credentials import OneTimeCode
 from enroll.device import Device, DeviceIdentity
 from enroll.events import Attempt, EnrollmentEvent
 from enroll.key_generation import DecryptionKey
-from enroll.orders import Order
+from enroll.orders import OrderRepository
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
@@ -140,48 +140,6 @@ class KeyRepository(Protocol):
         ...
 
 
-class CertificateRepository(Protocol):
-    async def by_fingerprint(self, fingerprint: str) -> CertificateRecord | None: ...
-
-    async def by_serial(self, serial_number: str) -> Sequence[CertificateRecord]: ...
-
-    async def live_of(self, device_id: str) -> Sequence[CertificateRecord]:
-        """Give the device's certificates that fill a slot or wait to (active, pending, held)."""
-        ...
-
-    async def of_device(self, device_id: str) -> Sequence[CertificateRecord]:
-        """Give all certificates that the device ever got, newest first."""
-        ...
-
-    async def list(self) -> Sequence[CertificateRecord]: ...
-
-    async def last_issued_at(self) -> datetime | None:
-        """Tell when the newest certificate was issued, the server's own included."""
-        ...
-
-    async def pending_since(self, before: datetime) -> Sequence[CertificateRecord]:
-        """Give those that wait for confirmation and were issued before then."""
-        ...
-
-    async def superseded_before(
-        self, profile: str, before: datetime
-    ) -> Sequence[CertificateRecord]:
-        """Give the slot's superseded certificates, unrevoked and unexpired, that are older."""
-        ...
-
-    async def revoked(self, issuer: str, now: datetime) -> Sequence[RevokedEntry]:
-        """Give the unexpired certificates of the issuer that are revoked or on hold."""
-        ...
-
-    def add(self, record: CertificateRecord) -> None:
-        """Store a certificate. On commit: AlreadyTaken (serial_number)."""
-        ...
-
-    def save(self, record: CertificateRecord, *, was: CertificateRecord) -> None:
-        """Store a changed status and its dates. On commit: ConcurrentChange if no longer `was`."""
-        ...
-
-
 class CodeRepository(Protocol):
     async def of_device(self, device_id: str) -> Sequence[OneTimeCode]: ...
 
@@ -213,45 +171,6 @@ class DecryptionKeyRepository(Protocol):
 
     def remove(self, key: DecryptionKey) -> None:
         """Forget it. On commit: ConcurrentChange if it is not there."""
-        ...
-
-
-class OrderRepository(Protocol):
-    async def by_id(self, order_id: str) -> Order | None: ...
-
-    async def in_slot(self, device_id: str, profile: str | None) -> Sequence[Order]:
-        """Give the orders of a slot, or those for the device itself, newest first."""
-        ...
-
-    async def by_reference(self, reference: str) -> Sequence[Order]:
-        """Give the orders that this transaction asked for last, newest first."""
-        ...
-
-    async def open_of(self, device_id: str) -> Sequence[Order]: ...
-
-    async def list(self, *, pending_only: bool = False) -> Sequence[Order]:
-        """Give orders, newest first."""
-        ...
-
-    async def overdue(self, now: datetime) -> Sequence[Order]:
-        """Give those that are open and over."""
-        ...
-
-    async def count_pending(self) -> int: ...
-
-    def add(self, order: Order) -> None:
-        """Store a new order. On commit: AlreadyTaken (order) if its slot has an open one."""
-        ...
-
-    def save(self, order: Order) -> None:
-        """Store a changed order, whose version must still be `order.version`.
-
-        The stored version is one higher. On commit: ConcurrentChange.
-        """
-        ...
-
-    def prune(self, before: datetime) -> None:
-        """Forget orders that ended before then."""
         ...
 
 
@@ -304,18 +223,6 @@ class PolicyRepository(Protocol):
 
     def remove_trust_anchor(self, anchor: TrustAnchor) -> None:
         """Forget it. On commit: ConcurrentChange if it is not there."""
-        ...
-
-
-class RevocationListRepository(Protocol):
-    async def latest(self, issuer: str) -> RevocationList | None: ...
-
-    async def version(self) -> int:
-        """Tell how often a revocation, hold or release has been committed."""
-        ...
-
-    def add(self, crl: RevocationList) -> None:
-        """Store it. On commit: ConcurrentChange unless its number is the next one."""
         ...
 
 

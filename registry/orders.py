@@ -31,7 +31,7 @@ _NO_PROFILE = ""
 
 
 class SQLOrders:
-    """Implements `enroll.ports.OrderRepository`."""
+    """Implements `enroll.orders.OrderRepository`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

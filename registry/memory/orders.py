@@ -10,7 +10,7 @@ from registry.memory.tables import Session, Tables, check_row
 
 
 class MemoryOrders:
-    """Implements `enroll.ports.OrderRepository`."""
+    """Implements `enroll.orders.OrderRepository`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -311,31 +311,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("orders", schema=None) as batch_op:
-        batch_op.drop_index("orders_slot")
-        batch_op.drop_index("orders_reference")
-        batch_op.drop_index("orders_open")
-
     op.drop_table("orders")
-    with op.batch_alter_table("device_identities", schema=None) as batch_op:
-        batch_op.drop_index("device_identities_device")
-
     op.drop_table("device_identities")
     op.drop_table("decryption_keys")
-    with op.batch_alter_table("codes", schema=None) as batch_op:
-        batch_op.drop_index("codes_digest")
-        batch_op.drop_index("codes_device")
-
     op.drop_table("codes")
-    with op.batch_alter_table("certificates", schema=None) as batch_op:
-        batch_op.drop_index("certificates_status")
-        batch_op.drop_index("certificates_issued")
-        batch_op.drop_index("certificates_device")
-
     op.drop_table("certificates")
-    with op.batch_alter_table("devices", schema=None) as batch_op:
-        batch_op.drop_index("devices_group")
-
     op.drop_table("devices")
     op.drop_table("trust_anchors")
     op.drop_table("groups")
@@ -343,17 +323,9 @@ def downgrade() -> None:
     op.drop_table("certificate_profiles")
     op.drop_table("versions")
     op.drop_table("tenants")
-    with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.drop_index("events_device")
-
     op.drop_table("events")
     op.drop_table("event_streams")
     op.drop_table("device_keys")
     op.drop_table("crls")
-    with op.batch_alter_table("attempts", schema=None) as batch_op:
-        batch_op.drop_index("attempts_time")
-        batch_op.drop_index("attempts_refused")
-        batch_op.drop_index("attempts_device")
-
     op.drop_table("attempts")
     op.drop_table("access_keys")
