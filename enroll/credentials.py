@@ -19,6 +19,7 @@ class CredentialKind(StrEnum):
     OWN_CERTIFICATE = "own_certificate"
     IDEVID = "idevid"
     AUTH_CA = "auth_ca"
+    RA = "ra"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -294,6 +294,7 @@ class Pipeline:
             request_sha256=wanted.der_sha256 if wanted else None,
             spki_sha256=(wanted.spki_sha256 or None) if wanted else None,
             client_certificate_sha256=origin.client_certificate_sha256,
+            registration_authority=trace.registration_authority,
             trace=tuple(trace.checks),
             latency_us=max(0, elapsed // timedelta(microseconds=1)),
         )
@@ -328,6 +329,8 @@ class Pipeline:
             "finding": error.finding,
             "peer_address": trace.origin.peer_address,
         }
+        if trace.registration_authority is not None:
+            facts["registration_authority"] = trace.registration_authority
         own = trace.device.device_id
         if trace.rivals:
             facts |= {"requested_by": own, "rivals": list(trace.rivals)}

@@ -44,12 +44,21 @@ class ThirdPartyCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActingAuthority:
+    """The registration authority that speaks for the device: its anchor, and its certificate."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Authenticated:
     """A credential that the profile accepts is good.
 
     `presented` is the certificate, if it is one from here, `third_party` if it is another CA's;
     `expired` says that its time is over and the profile's grace is not. `repeat_only`: a spent
     code, good for the answer that it once got and for nothing new; `order` is what it opened.
+    `acting` is who asks where it is not the device itself.
     """
 
     addressed: Addressed
@@ -59,6 +68,7 @@ class Authenticated:
     expired: bool = False
     repeat_only: bool = False
     order: Order | None = None
+    acting: ActingAuthority | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -21,16 +22,19 @@ from enroll.credentials import (
     ShownCertificate,
 )
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
+from enroll.on_behalf import device_spoken_for
 from enroll.options import ChallengePasswordRule
 from enroll.orders import Order
 from enroll.policy.approval import opened_by
+from enroll.policy.registration_authorities import appointed_with, check_may_speak
 from enroll.policy.renewal import check_valid_now
 from enroll.policy.repetition import answer_of
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
 from enroll.profiles import CertificateClass, ProtocolName
 from enroll.request import Operation, accepted_credentials
-from enroll.steps import Addressed, Authenticated
+from enroll.steps import ActingAuthority, Addressed, Authenticated
 from enroll.trace import DecisionTrace
+from enroll.trust import TrustAnchor
 
 ByThirdParty = Callable[
     [Addressed, ShownCertificate, frozenset[CredentialKind], UnitOfWork, DecisionTrace],
@@ -79,7 +83,11 @@ class Authenticate:
             record = await _issued_here(certificate, uow)
             if record is None:
                 return await self._third_party(step, certificate, accepted, uow, trace)
-            await self._check_own(step, record, uow, trace)
+            authority = appointed_with(step.tenant.tenant_id, record.der, step.policy)
+            grace = step.profile.expired_grace if authority is None else timedelta(0)
+            await self._check_own(record, grace, uow, trace)
+            if authority is not None and CredentialKind.RA in accepted:
+                return await self._on_behalf(step, record, authority, uow, trace)
             if by_certificate:
                 return self._by_certificate(step, record, trace)
             trace.proven = trace.device is not None
@@ -172,7 +180,7 @@ class Authenticate:
         elif wish is not None and wish.credential_kind is CredentialKind.OWN_CERTIFICATE:
             record = await uow.certificates.by_fingerprint(wish.credential_id)
             if record is not None:
-                await self._check_own(step, record, uow, trace)
+                await self._check_own(record, step.profile.expired_grace, uow, trace)
                 return replace(self._by_certificate(step, record, trace), order=order)
         elif wish is not None and step.request.credentials:
             authenticated = await self(step, uow, trace)
@@ -185,14 +193,18 @@ class Authenticate:
         )
 
     async def _check_own(
-        self, step: Addressed, record: CertificateRecord, uow: UnitOfWork, trace: DecisionTrace
+        self,
+        record: CertificateRecord,
+        grace: timedelta,
+        uow: UnitOfWork,
+        trace: DecisionTrace,
     ) -> None:
         """Check what RFC 5280 §6 asks of a certificate that is in the registry."""
         if record.device_id is not None:
             trace.device = await uow.devices.by_id(record.device_id)
         try:
             self._authority.check_issued(record)
-            check_valid_now(record, self._clock.now(), step.profile.expired_grace)
+            check_valid_now(record, self._clock.now(), grace)
             _check_client_purpose(record.certificate)
         except EnrollmentError as error:
             trace.failed("client certificate", error.finding)
@@ -202,6 +214,33 @@ class Authenticate:
 
     def _has_expired(self, record: CertificateRecord) -> bool:
         return self._clock.now() > record.not_valid_after
+
+    async def _on_behalf(
+        self,
+        step: Addressed,
+        record: CertificateRecord,
+        anchor: TrustAnchor,
+        uow: UnitOfWork,
+        trace: DecisionTrace,
+    ) -> Authenticated:
+        """Take the word of a registration authority of ours for the device that it names."""
+        try:
+            check_may_speak(anchor, step.profile, record)
+            device = await device_spoken_for(step, anchor, record.spki_sha256, uow, trace)
+        except EnrollmentError as error:
+            trace.failed("registration authority", error.finding)
+            raise
+        trace.passed("registration authority", anchor.name)
+        return Authenticated(
+            addressed=step,
+            authentication=Authentication(
+                kind=CredentialKind.RA,
+                device_id=device.device_id,
+                credential_id=record.fingerprint,
+                authenticated_at=self._clock.now(),
+            ),
+            acting=ActingAuthority(name=anchor.name, fingerprint=record.fingerprint),
+        )
 
     def _by_certificate(
         self, step: Addressed, record: CertificateRecord, trace: DecisionTrace

@@ -276,7 +276,7 @@ def _check_re_enrollment(step: Identified) -> None:
             finding="clone_suspected",
         )
     code = authentication.code
-    fresh = authentication.kind is not CredentialKind.AUTH_CA and (
+    fresh = authentication.kind not in {CredentialKind.AUTH_CA, CredentialKind.RA} and (
         code is None or all(code.created_at > each.issued_at for each in _in_slot(step))
     )
     policy = step.authenticated.addressed.profile.re_enrollment

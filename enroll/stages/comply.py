@@ -22,6 +22,10 @@ def _link(step: Identified, trace: DecisionTrace) -> None:
     addressed = step.authenticated.addressed
     request = addressed.request
     password = request.certificate_request.challenge_password
+    if step.authenticated.acting is not None and password is not None:
+        # It may be the binding of the device's connection to its RA (RFC 7030 §3.7, est-T15).
+        trace.passed("linking", "left to the registration authority")
+        return
     try:
         proven_by = check_linking(password, request.channel, addressed.profile.est)
     except EnrollmentError as error:

@@ -175,9 +175,9 @@ def _events(
     authenticated = authorized.identified.authenticated
     authentication = authenticated.authentication
     origin = authenticated.addressed.request.origin
-    chronicle = Chronicle(
-        actor=f"device:{device.device_id}", at=now, correlation_id=origin.correlation_id
-    )
+    acting = authenticated.acting
+    actor = f"device:{device.device_id}" if acting is None else f"ra:{acting.fingerprint}"
+    chronicle = Chronicle(actor=actor, at=now, correlation_id=origin.correlation_id)
     events = [
         chronicle.event(
             EventName.CERTIFICATE_ISSUED,
@@ -191,6 +191,7 @@ def _events(
             credential=authentication.kind.value,
             **({"order": authorized.order.order_id} if authorized.order is not None else {}),
             **({"renewed_expired": True} if authenticated.expired else {}),
+            **({"registration_authority": acting.name} if acting is not None else {}),
         )
     ]
     if authenticated.third_party is not None and authenticated.third_party.pin is not None:

@@ -28,6 +28,7 @@ from server.cli import (
     installation,
     policies,
     records,
+    registration_authorities,
     trust,
 )
 from server.cli.output import say
@@ -66,6 +67,7 @@ app.add_typer(certificates.app, name="certificate")
 app.add_typer(policies.groups, name="group")
 app.add_typer(policies.profiles, name="profile")
 app.add_typer(policies.certificate_profiles, name="certificate-profile")
+trust.app.command("appoint")(registration_authorities.appoint)
 app.add_typer(trust.app, name="trust")
 app.add_typer(records.audit, name="audit")
 app.add_typer(database.app, name="db")
