@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -105,8 +106,25 @@ class SignerCertificate:
         return self.chain[0]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedSecretMAC:
+    """A MAC over the message under a secret that stays unsaid, and whose secret it is meant to be.
+
+    `matches` tells of one secret whether it gives this MAC. It may raise EnrollmentError for what
+    is wrong although the secret is right.
+    """
+
+    username: str
+    matches: Callable[[str], bool] = field(repr=False)
+
+    def is_of(self, secret: str) -> bool:
+        return self.matches(secret)
+
+
 ShownCertificate = TLSClientCertificate | SignerCertificate
-Secret = HTTPBasic | HTTPDigest | ChallengePassword | NamedChallengePassword
+Secret = (
+    HTTPBasic | HTTPDigest | ChallengePassword | NamedChallengePassword | SharedSecretMAC
+)
 Credential = ShownCertificate | Secret
 
 

@@ -104,12 +104,23 @@ def encode_rejection(
     401 and 403 change places by whether the profile takes HTTP authentication and whether the
     request carried any (RFC 7030 §3.2.3, RFC 9110 §15.5.2).
     """
-    status, sentence = FAILURES[rejected.reason]
+    status, _ = FAILURES[rejected.reason]
     if rejected.reason in _UNPROVEN:
         status = _unproven_status(status, rejected, authorization_shown=authorization_shown)
     if status == HTTPStatus.UNAUTHORIZED:
         # Bouncy Castle 1.72 cannot take a body here.
         return WireResponse(status=status, media_type=PLAIN_TEXT, headers=challenges())
+    return _in_words(status, rejected)
+
+
+def encode_words(rejected: Rejected) -> WireResponse:
+    """Answer a refusal where HTTP authentication would not help: never by 401, and in words."""
+    status, _ = FAILURES[rejected.reason]
+    return _in_words(HTTPStatus.FORBIDDEN if status == HTTPStatus.UNAUTHORIZED else status, rejected)
+
+
+def _in_words(status: int, rejected: Rejected) -> WireResponse:
+    _, sentence = FAILURES[rejected.reason]
     headers: tuple[tuple[str, str], ...] = ()
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER

@@ -5,15 +5,21 @@ from enum import StrEnum
 from typing import Protocol
 
 from enroll.profiles import EnrollmentProfile
+from enroll.options import FULL_CMC
 
 PKCS10 = "application/pkcs10"
 CERTIFICATES = "application/pkcs7-mime"
 CERTIFICATE = "application/pkcs7-mime; smime-type=certs-only"
+PKCS7_MIME = "application/pkcs7-mime"
+CMC_REQUEST = "application/pkcs7-mime; smime-type=CMC-request"
+CMC_RESPONSE = "application/pkcs7-mime; smime-type=CMC-response"
 CSR_ATTRIBUTES = "application/csrattrs"
 
 HTTP_BASIC = "http_basic"
 HTTP_DIGEST = "http_digest"
 CLIENT_CERTIFICATE = "client_certificate"
+SIGNER_CERTIFICATE = "signer_certificate"
+SHARED_SECRET = "shared_secret"
 
 
 class Labels(Protocol):
@@ -37,6 +43,7 @@ class ESTOperation(StrEnum):
     CSR_ATTRIBUTES = "csrattrs"
     SIMPLE_ENROLL = "simpleenroll"
     SIMPLE_REENROLL = "simplereenroll"
+    FULL_CMC = FULL_CMC
 
     @property
     def methods(self) -> tuple[str, ...]:
