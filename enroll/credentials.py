@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -122,10 +122,18 @@ class SharedSecretMAC:
 
 
 ShownCertificate = TLSClientCertificate | SignerCertificate
-Secret = (
-    HTTPBasic | HTTPDigest | ChallengePassword | NamedChallengePassword | SharedSecretMAC
-)
+Secret = HTTPBasic | HTTPDigest | ChallengePassword | NamedChallengePassword | SharedSecretMAC
+NamingSecret = HTTPBasic | HTTPDigest | SharedSecretMAC
+"""The secrets that come with the name of whose they are meant to be."""
+
 Credential = ShownCertificate | Secret
+
+
+def proving_certificate(credentials: Iterable[Credential]) -> ShownCertificate | None:
+    """Give the certificate that has to prove the caller: who signed comes before who connected."""
+    shown = [each for each in credentials if isinstance(each, ShownCertificate)]
+    signers = [each for each in shown if isinstance(each, SignerCertificate)]
+    return next(iter((*signers, *shown)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 FULL_CMC = "fullcmc"
 """The operation of EST that `ESTOptions.fullcmc` lets in."""
 

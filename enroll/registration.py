@@ -237,13 +237,13 @@ def _identities(new: NewDevice) -> tuple[DeviceIdentity, ...]:
 
 
 def _needs_clear_code(policy: PolicySnapshot, device: Device) -> bool:
-    """Tell whether some protocol needs the code itself: CMP's MAC does, and EST's HTTP Digest."""
+    """Tell whether some protocol needs the code itself: for a MAC or HTTP Digest."""
     for each in policy.enrollment_profiles.values():
         if each.tenant_id != device.tenant_id:
             continue
         taken = each.initial_credentials | each.renewal_credentials
-        digest = ProtocolName.EST in each.protocols and each.est.takes_digest
-        if CredentialKind.ONE_TIME_CODE in taken and (ProtocolName.CMP in each.protocols or digest):
+        est = ProtocolName.EST in each.protocols and (each.est.takes_digest or each.est.fullcmc)
+        if CredentialKind.ONE_TIME_CODE in taken and (ProtocolName.CMP in each.protocols or est):
             return True
     return False
 

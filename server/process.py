@@ -14,6 +14,7 @@ import structlog
 import uvloop
 from OpenSSL import SSL
 
+from ca.service import MESSAGE_SIGNER
 from enroll.failures import EnrollmentError
 from enroll.profiles import ProtocolName
 from protocols.est.handler import ESTHandler
@@ -35,6 +36,7 @@ from server.identity import ServerIdentity
 from server.labels import Labels, PolicyMirror
 from server.listening import Listening, cannot_listen
 from server.management import Management
+from server.message_signer import MessageSigner
 from server.observability.logging import configure_logging
 from server.observability.metrics import Metrics
 from server.publishing import Publishing
@@ -252,10 +254,19 @@ class Server:
     def _est(self) -> ProtocolEndpoint:
         limits = self._works.office.config.limits
         labels = Labels(self._mirror, ProtocolName.EST, self._works.ca_certificates)
-        recorded = {ESTOperation.SIMPLE_ENROLL.value, ESTOperation.SIMPLE_REENROLL.value}
+        enrolling = (
+            ESTOperation.SIMPLE_ENROLL,
+            ESTOperation.SIMPLE_REENROLL,
+            ESTOperation.FULL_CMC,
+        )
+        recorded = {each.value for each in enrolling}
         return ProtocolEndpoint(
             name=ProtocolName.EST,
-            handler=ESTHandler(labels, nonces=Nonces(self._works.office.secrets.nonce_key)),
+            handler=ESTHandler(
+                labels,
+                nonces=Nonces(self._works.office.secrets.nonce_key),
+                responder=MessageSigner(self._services.of(MESSAGE_SIGNER)).responder,
+            ),
             pipeline=self._works.pipeline,
             backoff=Backoff(
                 burst=limits.failures_per_address,

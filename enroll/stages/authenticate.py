@@ -19,7 +19,10 @@ from enroll.credentials import (
     NamedChallengePassword,
     OneTimeCode,
     Secret,
+    SharedSecretMAC,
     ShownCertificate,
+    TLSClientCertificate,
+    proving_certificate,
 )
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
 from enroll.on_behalf import device_spoken_for
@@ -276,11 +279,10 @@ async def _issued_here(credential: ShownCertificate, uow: UnitOfWork) -> Certifi
 def _shown(step: Addressed, trace: DecisionTrace) -> tuple[Secret | None, ShownCertificate | None]:
     """Tell the secret and the certificate that were shown. Raises NotAuthenticated."""
     secret: Secret | None = _code_in_request(step)
-    certificate: ShownCertificate | None = None
     for credential in step.request.credentials:
         if isinstance(credential, ShownCertificate):
-            certificate = credential
-        elif secret is None:
+            continue
+        if secret is None:
             secret = credential
         else:
             trace.failed("credential", "two_secrets")
@@ -288,6 +290,10 @@ def _shown(step: Addressed, trace: DecisionTrace) -> tuple[Secret | None, ShownC
                 "HTTP authentication and a challengePassword are two secrets; send the code once",
                 finding="two_secrets",
             )
+    certificate = proving_certificate(step.request.credentials)
+    if isinstance(secret, SharedSecretMAC) and isinstance(certificate, TLSClientCertificate):
+        # A message that proves its sender itself is not proven by what it came over.
+        certificate = None
     return secret, certificate
 
 

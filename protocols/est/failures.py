@@ -116,7 +116,14 @@ def encode_rejection(
 def encode_words(rejected: Rejected) -> WireResponse:
     """Answer a refusal where HTTP authentication would not help: never by 401, and in words."""
     status, _ = FAILURES[rejected.reason]
-    return _in_words(HTTPStatus.FORBIDDEN if status == HTTPStatus.UNAUTHORIZED else status, rejected)
+    return _in_words(
+        HTTPStatus.FORBIDDEN if status == HTTPStatus.UNAUTHORIZED else status, rejected
+    )
+
+
+def encode_sentence(status: int, sentence: str, correlation_id: str) -> WireResponse:
+    """Answer in other words than the table's."""
+    return _text(status, sentence, correlation_id, ())
 
 
 def _in_words(status: int, rejected: Rejected) -> WireResponse:

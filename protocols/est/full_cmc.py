@@ -1,4 +1,4 @@
-"""The operation /fullcmc (RFC 7030 §4.3): CMC in the base64 of EST, and HTTP's word beside CMC's."""
+"""The operation /fullcmc (RFC 7030 §4.3): CMC in base64, and HTTP's status beside CMC's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ from protocols.est.messages import (
     CERTIFICATE,
     CLIENT_CERTIFICATE,
     CMC_RESPONSE,
-    SHARED_SECRET,
+    MESSAGE_MAC,
     SIGNER_CERTIFICATE,
     AnswerLayout,
 )
@@ -128,7 +128,8 @@ class FullCMC:
 
     def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:
         """Answer what could not be read; all that the answer must repeat is read once more."""
-        reply, numbers, status = self._reply(wire), (WHOLE_MESSAGE,), Status.FAILED
+        reply, status = self._reply(wire), Status.FAILED
+        numbers: tuple[int, ...] = (WHOLE_MESSAGE,)
         try:
             opened = open_message(decode.decode_body(wire.body), self.limits)
             reply = replace(reply, heard=opened.heard)
@@ -196,7 +197,7 @@ def _shown(origin: RequestOrigin, full: FullRequest) -> RequestOrigin:
     shown = [each for each in origin.credentials_shown if each == CLIENT_CERTIFICATE]
     for each in full.credentials:
         if isinstance(each, SharedSecretMAC):
-            shown.append(SHARED_SECRET)
+            shown.append(MESSAGE_MAC)
         if isinstance(each, SignerCertificate):
             shown.append(SIGNER_CERTIFICATE)
             fingerprint = each.leaf.fingerprint(hashes.SHA256()).hex()

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from enroll.profiles import EnrollmentProfile
 from enroll.options import FULL_CMC
+from enroll.profiles import EnrollmentProfile
 
 PKCS10 = "application/pkcs10"
 CERTIFICATES = "application/pkcs7-mime"
@@ -19,7 +19,7 @@ HTTP_BASIC = "http_basic"
 HTTP_DIGEST = "http_digest"
 CLIENT_CERTIFICATE = "client_certificate"
 SIGNER_CERTIFICATE = "signer_certificate"
-SHARED_SECRET = "shared_secret"
+MESSAGE_MAC = "message_mac"
 
 
 class Labels(Protocol):
