@@ -31,7 +31,8 @@ class Responder:
             PKI_RESPONSE,
             content,
             signer=self.signer,
-            certificates=dict.fromkeys((*issued, *self.certificates)),
+            # In the order of DER (RFC 8951 §3), each once.
+            certificates=sorted({*issued, *self.certificates}),
         )
 
 
