@@ -118,7 +118,9 @@ def _verify_by_own_key(signed_data: SignedData, wanted: Wanted) -> None:
             (WHOLE_MESSAGE,),
             finding="signer_certificate_missing",
         )
+    key = wanted.request.public_key
+    assert key is not None  # noqa: S101 - its possession was proven; for the type checker
     try:
-        verify_by_key(signed_data, wanted.request.public_key, wanted.key_identifier)
+        verify_by_key(signed_data, key, wanted.key_identifier)
     except EnrollmentError as error:
         raise CMCFault.about((WHOLE_MESSAGE,), error) from error
