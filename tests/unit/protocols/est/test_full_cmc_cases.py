@@ -18,9 +18,14 @@ FAIL_INFO = {
     FailureReason.NOT_AUTHORIZED: 2,
     FailureReason.CERTIFICATE_REVOKED: 7,
     FailureReason.BAD_CERTIFICATE_TEMPLATE: 2,
+    FailureReason.TRANSACTION_CONFLICT: 2,
     FailureReason.CA_UNAVAILABLE: 12,
 }
-STATUS = {FailureReason.BAD_CERTIFICATE_TEMPLATE: 400, FailureReason.CA_UNAVAILABLE: 503}
+STATUS = {
+    FailureReason.BAD_CERTIFICATE_TEMPLATE: 400,
+    FailureReason.TRANSACTION_CONFLICT: 409,
+    FailureReason.CA_UNAVAILABLE: 503,
+}
 # A Full PKI Request does not say whether it renews: its signer's certificate decides. So these ask
 # something else in CMC than where an operation says it.
 UNSAYABLE = {
@@ -48,6 +53,11 @@ async def _run(case: Case) -> None:
     answer = await post(site, ask)
 
     await check_outcome(site, case, before)
+    if case.pending:
+        said = answered(answer)
+        assert (answer.status, said.status) == (202, 3)
+        assert said.pending is not None
+        return
     if case.reason is None:
         assert answer.status == 200
         recorded = (await site.attempts())[0].serial_number
