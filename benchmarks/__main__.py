@@ -19,7 +19,7 @@ QUICK = (
     "issue_certificate",
     "tls_transport",
 )
-LONG = ("est_codec", "many_devices")
+LONG = ("cms_codec", "cms_oracle", "est_codec", "many_devices")
 _PART = 4
 """With `--quick`, this part of the requests is sent: enough to see that all works."""
 

@@ -38,15 +38,10 @@ def encode_oid(oid: ObjectIdentifier) -> bytes:
     return asn1.encode_der(oid)
 
 
+@lru_cache(maxsize=256)
 def decode_oid(element: bytes) -> ObjectIdentifier:
     """Read an OBJECT IDENTIFIER, one element. Raises Malformed."""
-    known = _KNOWN.get(element)
-    if known is not None:
-        return known
     try:
         return asn1.decode_der(ObjectIdentifier, element)
     except ValueError as error:
         raise Malformed("an OBJECT IDENTIFIER cannot be read") from error
-
-
-_KNOWN = {encode_oid(each): each for each in (DATA, SIGNED_DATA, ENVELOPED_DATA)}

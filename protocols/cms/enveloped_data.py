@@ -1,7 +1,7 @@
 """EnvelopedData (RFC 5652 §6), closed and opened."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -14,6 +14,8 @@ from protocols.cms import content_ciphers
 from protocols.cms.ber import to_der
 from protocols.cms.content_ciphers import AES_CBC, ContentEncryption
 from protocols.cms.content_info import DATA, ENVELOPED_DATA, decode_oid, encode_oid, unwrap
+from protocols.cms.digests import Digest
+from protocols.cms.recipient_info_form import ContentKey
 from protocols.cms.recipients import Recipient
 from protocols.limits import DEFAULT_LIMITS, DERLimits
 
@@ -26,10 +28,10 @@ _NOT_LOOKED_AT = frozenset({der.CONTEXT_0, der.CONTEXT_1})
 class RecipientKey(Protocol):
     """A key that opens envelopes: TransportKey, AgreementKey, KeyEncryptionKey or Password."""
 
-    def find(self, recipient_info: der.Element) -> Callable[[], bytes] | None:
+    def find(self, recipient_info: der.Element) -> ContentKey | None:
         """Give how to decrypt the content key, if the RecipientInfo names this key.
 
-        Raises UNSUPPORTED_ALGORITHM, Malformed; the callable raises ValueError.
+        Raises UNSUPPORTED_ALGORITHM, Malformed.
         """
 
 
@@ -46,6 +48,8 @@ class OpenedEnvelope:
     content_encryption: ContentEncryption
     key: RecipientKey
     """Which of the keys opened it."""
+    oaep: Digest | None = None
+    """With key transport by OAEP, its digest; so that an answer can be closed likewise."""
 
 
 class _Envelope(NamedTuple):
@@ -105,25 +109,26 @@ def open_enveloped_data(
     """
     try:
         envelope = _read(message, allowed, limits)
-        key, decrypt = _find(envelope.recipient_infos, tuple(keys))
+        key, content_key = _find(envelope.recipient_infos, tuple(keys))
     except EnrollmentError:
         raise
     except Exception as error:
         # Form that nobody foresaw. It all means the same.
         raise Malformed(f"the EnvelopedData cannot be read: {error!s:.200}") from error
-    content = _decrypt(envelope, decrypt)
+    content = _decrypt(envelope, content_key)
     return OpenedEnvelope(
         content_type=envelope.content_type,
         content=content,
         content_encryption=envelope.cipher,
         key=key,
+        oaep=content_key.oaep,
     )
 
 
-def _decrypt(envelope: _Envelope, decrypt: Callable[[], bytes]) -> bytes:
+def _decrypt(envelope: _Envelope, wanted: ContentKey) -> bytes:
     content_key = os.urandom(envelope.cipher.key_octets)
     try:
-        decrypted = decrypt()
+        decrypted = wanted.decrypt()
     except ValueError:
         decrypted = b""
     if len(decrypted) == len(content_key):
@@ -137,12 +142,12 @@ def _decrypt(envelope: _Envelope, decrypt: Callable[[], bytes]) -> bytes:
 
 def _find(
     recipient_infos: list[der.Element], keys: tuple[RecipientKey, ...]
-) -> tuple[RecipientKey, Callable[[], bytes]]:
+) -> tuple[RecipientKey, ContentKey]:
     for recipient_info in recipient_infos:
         for key in keys:
-            decrypt = key.find(recipient_info)
-            if decrypt is not None:
-                return key, decrypt
+            content_key = key.find(recipient_info)
+            if content_key is not None:
+                return key, content_key
     raise Malformed("the envelope is for somebody else", finding="envelope_not_for_us")
 
 

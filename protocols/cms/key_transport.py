@@ -31,19 +31,22 @@ def rsa_padding(oaep: Digest | None) -> padding.PKCS1v15 | padding.OAEP:
     return padding.OAEP(padding.MGF1(oaep.hash), oaep.hash, label=None)
 
 
-def read_algorithm(algorithm: bytes) -> padding.PKCS1v15 | padding.OAEP:
-    """Read an AlgorithmIdentifier, one element. Raises UNSUPPORTED_ALGORITHM."""
+def read_algorithm(algorithm: bytes) -> tuple[Digest | None, padding.PKCS1v15 | padding.OAEP]:
+    """Read an AlgorithmIdentifier, one element: OAEP's digest, and how RSA pads.
+
+    Raises UNSUPPORTED_ALGORITHM.
+    """
     (outer,) = der.split(algorithm)
     parts = der.split(outer.content) if outer.tag == der.SEQUENCE else [outer]
     oid, parameters = parts[:1], parts[1:]
     if [each.whole for each in oid] == [_RSA_ENCRYPTION]:
-        return padding.PKCS1v15()
+        return None, padding.PKCS1v15()
     if [each.whole for each in oid] == [_RSAES_OAEP]:
         return _read_oaep(parameters)
     raise _unsupported()
 
 
-def _read_oaep(parameters: list[der.Element]) -> padding.OAEP:
+def _read_oaep(parameters: list[der.Element]) -> tuple[Digest, padding.OAEP]:
     """Read RSAES-OAEP-params (RFC 4055 §4.1): what is absent is SHA-1, and no label is taken.
 
     The mask may have another hash than the label: Java leaves it at SHA-1.
@@ -58,7 +61,7 @@ def _read_oaep(parameters: list[der.Element]) -> padding.OAEP:
     mask = _read_mask(fields[der.CONTEXT_1]) if der.CONTEXT_1 in fields else Digest.SHA1
     if label is None or mask is None:
         raise _unsupported()
-    return padding.OAEP(padding.MGF1(mask.hash), label.hash, label=None)
+    return label, padding.OAEP(padding.MGF1(mask.hash), label.hash, label=None)
 
 
 def _read_mask(content: bytes) -> Digest | None:

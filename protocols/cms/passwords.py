@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from protocols import der
 from protocols.cms import content_ciphers
 from protocols.cms.content_ciphers import AES_CBC, ContentEncryption
 from protocols.cms.digests import Digest
-from protocols.cms.recipient_info_form import PWRI, fields_of
+from protocols.cms.recipient_info_form import PWRI, ContentKey, fields_of
 from protocols.public_keys import unsupported
 
 MOST_ITERATIONS = 100_000
@@ -73,10 +73,10 @@ class Password:
             der.encode(der.OCTET_STRING, _wrap(self.key_encryption, key, vector, content_key)),
         )
 
-    def find(self, recipient_info: der.Element) -> Callable[[], bytes] | None:
+    def find(self, recipient_info: der.Element) -> ContentKey | None:
         """Give how to decrypt the content key, if the RecipientInfo is for a password.
 
-        Raises UNSUPPORTED_ALGORITHM, Malformed; the callable raises ValueError.
+        Raises UNSUPPORTED_ALGORITHM, Malformed.
         """
         if recipient_info.tag != PWRI:
             return None
@@ -91,7 +91,7 @@ class Password:
             key = _derive(self.password, digest, salt, iterations, cipher.key_octets)
             return _unwrap(cipher, key, vector, encrypted_key.content)
 
-        return unwrap
+        return ContentKey(unwrap)
 
 
 def _read_pbkdf2(derivation: der.Element, key_octets: int) -> tuple[Digest, bytes, int]:

@@ -15,7 +15,7 @@ from protocols.cms.identifiers import (
     subject_key_identifier,
     tagged_key_identifier,
 )
-from protocols.cms.recipient_info_form import KARI, KTRI, fields_of
+from protocols.cms.recipient_info_form import KARI, KTRI, ContentKey, fields_of
 
 Decrypt = Callable[[bytes, padding.PKCS1v15 | padding.OAEP], bytes]
 """Decrypts by RSA, wherever the key is; raises ValueError for what it cannot decrypt.
@@ -50,10 +50,10 @@ class TransportKey:
     def holding(cls, certificate: x509.Certificate, private_key: rsa.RSAPrivateKey) -> Self:
         return cls(certificate=certificate, decrypt=private_key.decrypt)
 
-    def find(self, recipient_info: der.Element) -> Callable[[], bytes] | None:
+    def find(self, recipient_info: der.Element) -> ContentKey | None:
         """Give how to decrypt the content key, if the RecipientInfo names this certificate.
 
-        Raises UNSUPPORTED_ALGORITHM; the callable raises ValueError.
+        Raises UNSUPPORTED_ALGORITHM.
         """
         if recipient_info.tag != KTRI:
             return None
@@ -63,8 +63,8 @@ class TransportKey:
         _, identifier, algorithm, encrypted_key = fields
         if identifier.whole not in self._names:
             return None
-        form = key_transport.read_algorithm(algorithm.whole)
-        return lambda: self.decrypt(encrypted_key.content, form)
+        oaep, form = key_transport.read_algorithm(algorithm.whole)
+        return ContentKey(lambda: self.decrypt(encrypted_key.content, form), oaep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +95,10 @@ class AgreementKey:
 
         return cls(certificate=certificate, agree=agree)
 
-    def find(self, recipient_info: der.Element) -> Callable[[], bytes] | None:
+    def find(self, recipient_info: der.Element) -> ContentKey | None:
         """Give how to agree on the content key, if the RecipientInfo names this certificate.
 
-        Raises UNSUPPORTED_ALGORITHM; the callable raises ValueError.
+        Raises UNSUPPORTED_ALGORITHM.
         """
         if recipient_info.tag != KARI:
             return None
@@ -122,7 +122,7 @@ class AgreementKey:
             secret = self.agree(_read_peer(originator, self.certificate))
             return key_wrap.unwrap(scheme.wrapping_key(secret, wrap, ukm), encrypted_key)
 
-        return unwrap
+        return ContentKey(unwrap)
 
     def _encrypted_key(self, recipients: der.Element) -> bytes | None:
         for each in der.split(recipients.content):

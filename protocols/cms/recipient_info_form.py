@@ -1,12 +1,25 @@
-"""The form of RecipientInfo (RFC 5652 §6.2): its choices by tag, and their fields."""
+"""The form of RecipientInfo (RFC 5652 §6.2): its choices by tag, their fields, what they give."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 from enroll.failures import Malformed
 from protocols import der
+from protocols.cms.digests import Digest
 
 KTRI = der.SEQUENCE
 KARI = 0xA1
 KEKRI = 0xA2
 PWRI = 0xA3
+
+
+class ContentKey(NamedTuple):
+    """A content-encryption key that one of ours can decrypt."""
+
+    decrypt: Callable[[], bytes]
+    """Raises ValueError when it cannot be decrypted."""
+    oaep: Digest | None = None
+    """With key transport by OAEP, its digest."""
 
 
 def fields_of(element: der.Element, tags: tuple[int, ...]) -> list[der.Element]:

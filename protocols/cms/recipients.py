@@ -1,6 +1,5 @@
 """RecipientInfo (RFC 5652 §6.2), written: to whom an envelope is closed, and how."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +13,7 @@ from protocols.cms.digests import Digest
 from protocols.cms.identifiers import issuer_and_serial, tagged_key_identifier
 from protocols.cms.key_agreement import KeyAgreementScheme
 from protocols.cms.key_wrap import KeyWrap
-from protocols.cms.recipient_info_form import KARI, KEKRI, fields_of
+from protocols.cms.recipient_info_form import KARI, KEKRI, ContentKey, fields_of
 from protocols.public_keys import unsupported
 
 _KEKRI_FIELDS = (der.INTEGER, der.SEQUENCE, der.SEQUENCE, der.OCTET_STRING)
@@ -48,7 +47,7 @@ class KeyTransport:
         return 0 if self.key_identifier is None else 2
 
     def encode(self, content_key: bytes) -> bytes:
-        """Encrypt the key. Raises UNSUPPORTED_ALGORITHM when the certificate's is no RSA key."""
+        """Encrypt the key. Raises UNSUPPORTED_ALGORITHM when the recipient's key cannot do that."""
         public_key = self.certificate.public_key()
         if not isinstance(public_key, rsa.RSAPublicKey):
             raise unsupported("publicKey", "key transport needs the recipient's key to be RSA")
@@ -56,7 +55,10 @@ class KeyTransport:
             identity = _VERSION_0 + issuer_and_serial(self.certificate)
         else:
             identity = _VERSION_2 + tagged_key_identifier(self.key_identifier)
-        encrypted = public_key.encrypt(content_key, key_transport.rsa_padding(self.oaep))
+        try:
+            encrypted = public_key.encrypt(content_key, key_transport.rsa_padding(self.oaep))
+        except ValueError as error:
+            raise unsupported("publicKey", "the recipient's RSA key is too short") from error
         return der.encode(
             der.SEQUENCE,
             identity,
@@ -117,10 +119,10 @@ class KeyEncryptionKey:
             der.encode(der.OCTET_STRING, key_wrap.wrap(self.key, content_key)),
         )
 
-    def find(self, recipient_info: der.Element) -> Callable[[], bytes] | None:
+    def find(self, recipient_info: der.Element) -> ContentKey | None:
         """Give how to unwrap the content key, if the RecipientInfo names this key.
 
-        Raises UNSUPPORTED_ALGORITHM; the callable raises ValueError.
+        Raises UNSUPPORTED_ALGORITHM.
         """
         if recipient_info.tag != KEKRI:
             return None
@@ -130,7 +132,7 @@ class KeyEncryptionKey:
             return None
         if key_wrap.read_algorithm(algorithm.whole).value != len(self.key):
             raise unsupported("keyEncryptionAlgorithm", "the key has another length")
-        return lambda: key_wrap.unwrap(self.key, encrypted_key.content)
+        return ContentKey(lambda: key_wrap.unwrap(self.key, encrypted_key.content))
 
 
 def recipient_of(

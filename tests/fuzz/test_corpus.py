@@ -3,23 +3,31 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from tests.fuzz.fuzz_cms_enveloped import fuzz_cms_enveloped
+from tests.fuzz.fuzz_cms_signed import fuzz_cms_signed
 from tests.fuzz.fuzz_crmf import fuzz_crmf
 from tests.fuzz.fuzz_est_body import fuzz_est_body
 from tests.fuzz.fuzz_est_head import fuzz_est_head
 from tests.fuzz.fuzz_pkcs10 import fuzz_pkcs10
 from tests.fuzz.fuzz_pki_data import fuzz_pki_data
-from tests.soak.mutations import mutants
+from tests.soak.mutations import mutant_of, mutants
 from tests.support.csr import bombs
 
-pytestmark = pytest.mark.filterwarnings("ignore:Attribute's length must be")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Attribute's length must be"),
+    pytest.mark.filterwarnings("ignore:Parsed a serial number"),
+]
 
 CORPUS = Path(__file__).parent / "corpus"
 CPU_SECONDS = 0.05
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "cms_enveloped": fuzz_cms_enveloped,
+    "cms_signed": fuzz_cms_signed,
     "crmf": fuzz_crmf,
     "pki_data": fuzz_pki_data,
     "pkcs10": fuzz_pkcs10,
@@ -54,7 +62,7 @@ def test_the_corpus_of_others_is_taken_by_each_target(name: str) -> None:
         check(TARGETS[name], file.read_bytes())
 
 
-@pytest.mark.parametrize("target", [fuzz_pkcs10, fuzz_est_body, fuzz_crmf, fuzz_pki_data])
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 @pytest.mark.parametrize("bomb", bombs().values(), ids=bombs().keys())
 def test_security_P1_a_bomb_is_refused_at_small_cost(
     target: Callable[[bytes], None], bomb: bytes
@@ -65,6 +73,14 @@ def test_security_P1_a_bomb_is_refused_at_small_cost(
 def test_security_P1_mutants_are_taken_or_refused_at_small_cost() -> None:
     for body in mutants(seed=1, count=2_000):
         check(fuzz_est_body, body)
+
+
+@pytest.mark.parametrize("target", ["cms_enveloped", "cms_signed"])
+def test_security_P1_mutants_of_the_corpus_are_taken_or_refused_at_small_cost(target: str) -> None:
+    random = Random(3)  # noqa: S311 - a test wants to repeat itself
+    seeds = [each.read_bytes() for each in sorted((CORPUS / target).glob("seed-*"))]
+    for _ in range(1_000):
+        check(TARGETS[target], mutant_of(random, random.choice(seeds)))
 
 
 def test_the_same_seed_gives_the_same_mutants() -> None:

@@ -5,23 +5,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 
+from protocols import der
 from protocols.cms.content_ciphers import ContentEncryption
 from protocols.cms.digests import Digest
 from protocols.cms.identifiers import issuer_and_serial
+from protocols.cms.private_keys import AgreementKey, TransportKey
 from protocols.cms.signed_data import Signer
 from tests.support.csr import Key, a_key, a_name, attribute, oid, sequence, tlv
 
+KEYS = Path(__file__).parents[2] / "openssl-fixtures" / "keys"
+_CONSTRUCTED = 0x20
+_END_OF_CONTENTS = b"\x00\x00"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -64,11 +72,32 @@ class Party:
 def a_party(kind: str = "rsa-2048", name: str = "pump-1", *, number: int = 0) -> Party:
     """Give a party with a key of this kind: self-signed where such keys sign, else by a P-256."""
     if kind == "x25519":
-        key: Key | x25519.X25519PrivateKey = x25519.X25519PrivateKey.generate()
-        issuing = a_key("p-256")
-    else:
-        key = issuing = a_key(kind, number)
-    digest = None if kind in {"ed25519", "ed448"} else hashes.SHA256()
+        return _party(x25519.X25519PrivateKey.generate(), a_key("p-256"), name)
+    key = a_key(kind, number)
+    return _party(key, key, name)
+
+
+@cache
+def a_lasting_party(file: str) -> Party:
+    """Give a party whose key is one of `openssl-fixtures/keys`: corpora name it by octets."""
+    key = load_pem_private_key((KEYS / file).read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    return _party(key, key, "lasting")
+
+
+def key_of(party: Party) -> TransportKey | AgreementKey:
+    """Give what opens envelopes for a party."""
+    match party.key:
+        case rsa.RSAPrivateKey():
+            return TransportKey.holding(party.certificate, party.key)
+        case ec.EllipticCurvePrivateKey() | x25519.X25519PrivateKey():
+            return AgreementKey.holding(party.certificate, party.key)
+        case _:
+            raise TypeError(party.key)
+
+
+def _party(key: Key | x25519.X25519PrivateKey, issuing: Key, name: str) -> Party:
+    edwards = isinstance(issuing, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(a_name(name))
@@ -78,7 +107,7 @@ def a_party(kind: str = "rsa-2048", name: str = "pump-1", *, number: int = 0) ->
         .not_valid_before(BEGIN)
         .not_valid_after(BEGIN + timedelta(days=3650))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(issuing, digest)
+        .sign(issuing, None if edwards else hashes.SHA256())
     )
     return Party(certificate=certificate, key=key)
 
@@ -184,3 +213,27 @@ def a_key_transport(
         algorithm,
         tlv(0x04, encrypted_key),
     )
+
+
+def in_ber(element: bytes, random: Random, *, definite_pieces: bool = True) -> bytes:
+    """Write a DER element as some sender of BER might."""
+    (read,) = der.split(element)
+    tag, content = read.tag, read.content
+    in_pieces = tag == der.OCTET_STRING and random.random() < 0.5
+    if in_pieces:
+        tag |= _CONSTRUCTED
+        cuts = sorted(random.randint(0, len(content)) for _ in range(random.randint(0, 3)))
+        content = b"".join(
+            der.encode(der.OCTET_STRING, content[begin:end])
+            for begin, end in pairwise((0, *cuts, len(content)))
+        )
+    elif tag & _CONSTRUCTED:
+        content = b"".join(
+            in_ber(each.whole, random, definite_pieces=definite_pieces)
+            for each in der.split(content)
+        )
+    if tag & _CONSTRUCTED and (random.random() < 0.5 or (in_pieces and not definite_pieces)):
+        return bytes((tag, 0x80)) + content + _END_OF_CONTENTS
+    if random.random() < 0.3:
+        return bytes((tag, 0x84)) + len(content).to_bytes(4) + content
+    return der.header(tag, len(content)) + content

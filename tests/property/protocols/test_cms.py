@@ -1,4 +1,3 @@
-from itertools import pairwise
 from random import Random
 
 from asn1crypto import cms, core
@@ -12,10 +11,8 @@ from protocols.cms.content_info import DATA
 from protocols.cms.signed_data import decode_signed_data, encode_signed_data, verify
 from protocols.limits import check_der
 from tests.soak.mutations import mutant_of
-from tests.support.cms import a_party
+from tests.support.cms import a_party, in_ber
 
-CONSTRUCTED = 0x20
-END_OF_CONTENTS = b"\x00\x00"
 CONTENT = b"content " * 100
 PARTY = a_party("p-256")
 SIGNED = encode_signed_data(DATA, CONTENT, signer=PARTY.signer(), certificates=(PARTY.der,))
@@ -39,30 +36,6 @@ elements = st.recursive(
     ),
     max_leaves=40,
 )
-
-
-def in_ber(element: bytes, random: Random, *, definite_pieces: bool = True) -> bytes:
-    """Write a DER element as some sender of BER might."""
-    (read,) = der.split(element)
-    tag, content = read.tag, read.content
-    in_pieces = tag == der.OCTET_STRING and random.random() < 0.5
-    if in_pieces:
-        tag |= CONSTRUCTED
-        cuts = sorted(random.randint(0, len(content)) for _ in range(random.randint(0, 3)))
-        content = b"".join(
-            der.encode(der.OCTET_STRING, content[begin:end])
-            for begin, end in pairwise((0, *cuts, len(content)))
-        )
-    elif tag & CONSTRUCTED:
-        content = b"".join(
-            in_ber(each.whole, random, definite_pieces=definite_pieces)
-            for each in der.split(content)
-        )
-    if tag & CONSTRUCTED and (random.random() < 0.5 or (in_pieces and not definite_pieces)):
-        return bytes((tag, 0x80)) + content + END_OF_CONTENTS
-    if random.random() < 0.3:
-        return bytes((tag, 0x84)) + len(content).to_bytes(4) + content
-    return der.header(tag, len(content)) + content
 
 
 @given(elements, st.randoms(use_true_random=False))

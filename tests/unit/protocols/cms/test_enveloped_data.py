@@ -27,7 +27,7 @@ from protocols.cms.recipients import (
     Recipient,
     recipient_of,
 )
-from tests.support.cms import Party, a_key_transport, a_party, an_envelope
+from tests.support.cms import Party, a_key_transport, a_party, an_envelope, key_of
 from tests.support.csr import oid, sequence, tlv
 from tests.support.openssl import openssl
 
@@ -37,16 +37,6 @@ UNSUPPORTED = FailureReason.UNSUPPORTED_ALGORITHM
 ALL = frozenset(ContentEncryption)
 SHARED = KeyEncryptionKey(key_identifier=b"\x01\x02\x03", key=bytes(range(32)))
 PASSWORD = Password(password=b"a secret in common")
-
-
-def key_of(party: Party) -> RecipientKey:
-    match party.key:
-        case rsa.RSAPrivateKey():
-            return TransportKey.holding(party.certificate, party.key)
-        case ec.EllipticCurvePrivateKey() | x25519.X25519PrivateKey():
-            return AgreementKey.holding(party.certificate, party.key)
-        case _:
-            raise TypeError(party.key)
 
 
 RSA = key_of(a_party())
@@ -231,7 +221,11 @@ def test_what_we_close_we_open(
     )
 
     assert open_enveloped_data(message, keys=(SHARED, key), allowed=ALL) == OpenedEnvelope(
-        content_type=SIGNED_DATA, content=CONTENT, content_encryption=cipher, key=key
+        content_type=SIGNED_DATA,
+        content=CONTENT,
+        content_encryption=cipher,
+        key=key,
+        oaep=recipient.oaep if isinstance(recipient, KeyTransport) else None,
     )
 
 

@@ -205,6 +205,15 @@ def test_nothing_is_encrypted_to_a_key_that_only_signs(kind: str) -> None:
         assert refused.value.reason is FailureReason.UNSUPPORTED_ALGORITHM
 
 
+def test_a_key_too_short_for_its_padding_is_refused() -> None:
+    recipient = KeyTransport(certificate=a_party("rsa-1024").certificate, oaep=Digest.SHA512)
+
+    with pytest.raises(EnrollmentError) as refused:
+        encode_enveloped_data(CONTENT, recipient=recipient)
+
+    assert refused.value.reason is FailureReason.UNSUPPORTED_ALGORITHM
+
+
 @pytest.mark.parametrize("octets", [0, 8, 15, 33])
 def test_a_key_in_common_of_another_length_is_refused(octets: int) -> None:
     with pytest.raises(EnrollmentError) as refused:
