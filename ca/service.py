@@ -63,6 +63,16 @@ MESSAGE_SIGNER = ServiceKind(
 )
 """Signs answers to devices that are neither TLS nor SCEP: those of CMC (RFC 6402 §2.10) and CMP."""
 
+SCEP_RA = ServiceKind(
+    name="scep-ra",
+    profile="scep-ra",
+    title="SCEP RA",
+    key_kind=KeyKind.RSA_2048,
+    key_usage=frozenset({KeyUsageBit.DIGITAL_SIGNATURE, KeyUsageBit.KEY_ENCIPHERMENT}),
+    extended_key_usage=(),
+)
+"""Opens the messages of SCEP and signs the answers (RFC 8894 §2.1.2, §7.2)."""
+
 
 def service_order(
     kind: ServiceKind,

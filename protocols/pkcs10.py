@@ -15,17 +15,20 @@ from protocols.signatures import bare_request, check_signature
 _NO_WISHES = Wishes()
 
 
-def decode(request: bytes, limits: DERLimits = DEFAULT_LIMITS) -> CertificateRequest:
+def decode(
+    request: bytes, limits: DERLimits = DEFAULT_LIMITS, *, sha1: bool = False
+) -> CertificateRequest:
     """Read a certification request and verify that its sender holds the private key.
 
     Cheap checks come before expensive ones: limits, algorithms, the key's size and form, then the
-    signature over the octets as they were received, and last the attributes.
+    signature over the octets as they were received, and last the attributes. `sha1` lets an RSA
+    key sign with SHA-1, for clients that know nothing else.
 
     Raises Malformed, and EnrollmentError with UNSUPPORTED_ALGORITHM, BAD_CERTIFICATE_TEMPLATE
     or BAD_PROOF_OF_POSSESSION; nothing else, whatever the octets.
     """
     try:
-        return _decode(request, limits)
+        return _decode(request, limits, sha1=sha1)
     except EnrollmentError:
         raise
     except Exception as error:
@@ -33,8 +36,8 @@ def decode(request: bytes, limits: DERLimits = DEFAULT_LIMITS) -> CertificateReq
         raise Malformed(f"the certification request cannot be read: {error!s:.200}") from error
 
 
-def _decode(request: bytes, limits: DERLimits) -> CertificateRequest:
-    parts = take_apart(request, limits)
+def _decode(request: bytes, limits: DERLimits, *, sha1: bool) -> CertificateRequest:
+    parts = take_apart(request, limits, sha1=sha1)
     bare = _without_attributes(request, parts)
     public_key = bare.public_key()
     check_signature(bare, public_key, parts.key, parts.algorithm, parts.signature, parts.info)

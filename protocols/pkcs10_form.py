@@ -36,16 +36,16 @@ class Parts(NamedTuple):
     """The octets that the BIT STRING holds."""
 
 
-def take_apart(request: bytes, limits: DERLimits) -> Parts:
+def take_apart(request: bytes, limits: DERLimits, *, sha1: bool = False) -> Parts:
     """Check the limits, and judge algorithms and key (`protocols.public_keys`).
 
     Raises Malformed, and EnrollmentError with UNSUPPORTED_ALGORITHM, BAD_CERTIFICATE_TEMPLATE or
     BAD_PROOF_OF_POSSESSION.
     """
-    return _of_p_256(request, limits) or _of_any_kind(request, limits)
+    return _of_p_256(request, limits) or _of_any_kind(request, limits, sha1=sha1)
 
 
-def _of_any_kind(request: bytes, limits: DERLimits) -> Parts:
+def _of_any_kind(request: bytes, limits: DERLimits, *, sha1: bool = False) -> Parts:
     check_der(request, limits)
     (outer,) = der.split(request)
     info, algorithm, signature = _split(outer, (der.SEQUENCE, der.SEQUENCE, der.BIT_STRING))
@@ -57,7 +57,7 @@ def _of_any_kind(request: bytes, limits: DERLimits) -> Parts:
     if signature.content[0] != 0:
         # Otherwise one signature would have several encodings.
         raise Malformed("the signature is not made of whole octets")
-    signs_with = check_signature_algorithm(algorithm)
+    signs_with = check_signature_algorithm(algorithm, sha1=sha1)
     key = check_key(spki)
     if key is not signs_with:
         raise EnrollmentError(

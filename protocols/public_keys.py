@@ -29,12 +29,14 @@ class KeyKind(Enum):
     ML_DSA_87 = auto()
 
 
-def check_signature_algorithm(algorithm: der.Element) -> KeyKind:
+def check_signature_algorithm(algorithm: der.Element, *, sha1: bool = False) -> KeyKind:
     """Give the kind of key that makes such signatures, if they are allowed. Takes a SEQUENCE.
 
     Raises UNSUPPORTED_ALGORITHM, field signatureAlgorithm.
     """
     kind = _SIGNATURE_ALGORITHMS.get(algorithm.content)
+    if sha1 and algorithm.content == _SHA1_WITH_RSA:
+        return KeyKind.RSA
     if kind is None and algorithm.content.startswith(_RSASSA_PSS):
         parameters = der.split(algorithm.content)[-1]
         if parameters.tag == der.SEQUENCE and parameters.content.startswith(_PSS_HASHES):
@@ -120,6 +122,7 @@ _SIGNATURE_ALGORITHMS: Mapping[bytes, KeyKind] = {
     bytes.fromhex("06082a8648ce3d040304"): KeyKind.EC,  # ecdsa-with-SHA512
     **_OF_ONE_ALGORITHM,
 }
+_SHA1_WITH_RSA = bytes.fromhex("06092a864886f70d010105 0500")
 _RSASSA_PSS = bytes.fromhex("06092a864886f70d01010a")
 
 

@@ -11,7 +11,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.ceremony import ISSUING
 from ca.keys.software import SoftwareKey, make_private_key, seal_private_key
-from ca.service import BACKDATE, KEY_GENERATION, MESSAGE_SIGNER, ServiceKind, service_order
+from ca.service import (
+    BACKDATE,
+    KEY_GENERATION,
+    MESSAGE_SIGNER,
+    SCEP_RA,
+    ServiceKind,
+    service_order,
+)
 from enroll.certificates import (
     CertificateRecord,
     CertificateStatus,
@@ -24,7 +31,7 @@ from server.clock import SystemRandomness
 from server.home import HomeError, read_passphrase, read_private, write_private, write_public
 from server.wiring import Office, Works, open_key
 
-KINDS: tuple[ServiceKind, ...] = (KEY_GENERATION, MESSAGE_SIGNER)
+KINDS: tuple[ServiceKind, ...] = (KEY_GENERATION, MESSAGE_SIGNER, SCEP_RA)
 """All but the TLS certificate, which an operator may bring himself (`server.identity`)."""
 
 SETTLING = timedelta(minutes=3)

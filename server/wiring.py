@@ -16,7 +16,6 @@ from ca.issuers import Issuer, IssuerError, IssuerSet
 from ca.keys.software import KeyOpeningError, SoftwareKey, open_private_key
 from ca.local import LocalAuthority
 from enroll.administration import Administration
-from enroll.approvals import Approvals
 from enroll.confirmations import Confirmations
 from enroll.decryption_keys import DecryptionKeys
 from enroll.lifecycle import Lifecycle
@@ -47,7 +46,6 @@ class Office:
     lifecycle: Lifecycle
     administration: Administration
     trust: TrustAdministration
-    approvals: Approvals
     confirmations: Confirmations
     decryption_keys: DecryptionKeys
     secrets: RegistrySecrets
@@ -113,7 +111,6 @@ def open_office(home: Home, config: Config, *, stream: str) -> Office:
         lifecycle=Lifecycle(registry, registration, clock),
         administration=Administration(registry, clock),
         trust=TrustAdministration(registry, clock),
-        approvals=Approvals(registry, clock),
         confirmations=Confirmations(registry, clock),
         decryption_keys=DecryptionKeys(registry, secrets, clock),
         secrets=secrets,

@@ -36,6 +36,17 @@ def encode(certificates: Iterable[bytes]) -> bytes:
     )
 
 
+def encode_revocation_list(revocation_list: bytes) -> bytes:
+    """Put a CRL, DER, into such a message, and no certificate (RFC 8894 §4.6.1)."""
+    signed_data = der.encode(
+        der.SEQUENCE,
+        _NOTHING_SIGNED,
+        der.encode(der.CONTEXT_1, revocation_list),
+        _NO_SIGNERS,
+    )
+    return der.encode(der.SEQUENCE, _SIGNED_DATA, der.encode(der.CONTEXT_0, signed_data))
+
+
 def decode(message: bytes, limits: DERLimits = DEFAULT_LIMITS) -> tuple[bytes, ...]:
     """Give the certificates, DER, in the order received. Raises Malformed.
 

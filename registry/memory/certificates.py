@@ -20,7 +20,7 @@ _LIVE = frozenset(
 
 
 class MemoryCertificates:
-    """Implements `enroll.certificates.CertificateRepository`."""
+    """Implements `enroll.ports.CertificateRepository`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -102,7 +102,7 @@ class MemoryCertificates:
 
 
 class MemoryRevocationLists:
-    """Implements `enroll.certificates.RevocationListRepository`."""
+    """Implements `enroll.ports.RevocationListRepository`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -67,7 +67,7 @@ class HTTPConnection(BaseProtocol):
             self,
             loop,
             SLICE,
-            max_line_size=limits.line_bytes,
+            max_line_size=limits.target_bytes,
             max_field_size=limits.line_bytes,
             max_headers=limits.header_lines,
             payload_exception=RequestPayloadError,
@@ -168,7 +168,7 @@ class HTTPConnection(BaseProtocol):
 
     def _begin(self, message: RawRequestMessage, payload: StreamReader, data: bytes) -> None:
         octets, self._head_octets = self._head_octets + len(data), 0
-        if octets > self._limits.header_bytes and _size(message) > self._limits.header_bytes:
+        if octets > self._limits.header_bytes and _fields(message) > self._limits.header_bytes:
             self._refuse(431, "This head is too large.", "head too large")
             return
         self._payload = payload
@@ -184,7 +184,7 @@ class HTTPConnection(BaseProtocol):
         if not self._head_octets:
             self._expect(Waiting.HEAD, self._limits.header_seconds)
         self._head_octets += octets
-        if self._head_octets > self._limits.header_bytes:
+        if self._head_octets > self._limits.header_bytes + self._limits.target_bytes:
             self._refuse(431, "This head is too large.", "head too large")
 
     def _check_last_chunk(self, data: bytes) -> None:
@@ -206,6 +206,8 @@ class HTTPConnection(BaseProtocol):
             # The exchange that waits for this body gives the answer; no more can be understood.
             self._lost_track = True
             self._payload.set_exception(RequestPayloadError("the body cannot be read"))
+        elif isinstance(error, LineTooLong) and error.args[1] == self._limits.target_bytes:
+            self._refuse(414, "This address is too long.", "target too long")
         elif isinstance(error, LineTooLong):
             self._refuse(431, "A line of this head is too long.", "line too long")
         else:
@@ -337,7 +339,6 @@ class HTTPConnection(BaseProtocol):
             self.transport.abort()
 
 
-def _size(message: RawRequestMessage) -> int:
-    """Count the octets of a head, but for the spaces around values."""
-    fields = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
-    return len(message.method) + len(message.path) + fields
+def _fields(message: RawRequestMessage) -> int:
+    """Count the octets of a head's fields, but for the spaces around values."""
+    return sum(len(name) + len(value) + 4 for name, value in message.raw_headers)

@@ -15,6 +15,9 @@ CUT_SECONDS = 1.0
 class ConnectionLimits:
     """What one connection may cost, and how many there may be; zero per address is no limit.
 
+    A target may be longer than other lines, for SCEP's GET carries whole messages in it (scep-14);
+    the size of a head is counted without it.
+
     `stall_seconds` is how long a client may leave an answer lying without taking a byte of it, and
     how long it may take to hang up once it was told that the connection ends.
     """
@@ -22,6 +25,7 @@ class ConnectionLimits:
     handshake_seconds: float = 10.0
     header_seconds: float = 10.0
     header_bytes: int = 16 * 1024
+    target_bytes: int = 64 * 1024
     line_bytes: int = 8 * 1024
     header_lines: int = 100
     keep_alive_seconds: float = 15.0

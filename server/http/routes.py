@@ -10,12 +10,16 @@ Endpoint = Callable[[WireRequest], Awaitable[WireResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """An endpoint, the prefix that it is reached under, and the largest body that it takes."""
+    """An endpoint, the prefix that it is reached under, and the largest body that it takes.
+
+    With `any_case`, the prefix stands in lower case and is found in any.
+    """
 
     prefix: str
     endpoint: Endpoint
     body_bytes: int = 64 * 1024
     name: str
+    any_case: bool = False
 
 
 class Router:
@@ -28,9 +32,11 @@ class Router:
         """Give the mount and what follows its prefix, without slashes around it."""
         while "//" in path:
             path = path.replace("//", "/")
+        lower = path.lower()
         for mount in self._mounts:
-            if path == mount.prefix:
+            sought = lower if mount.any_case else path
+            if sought == mount.prefix:
                 return mount, ""
-            if path.startswith(mount.prefix + "/"):
+            if sought.startswith(mount.prefix + "/"):
                 return mount, path[len(mount.prefix) :].strip("/")
         return None

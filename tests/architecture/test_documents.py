@@ -36,7 +36,7 @@ def rows(document: Path) -> Iterator[Row]:
     """Read the tables whose five columns are row, words, clause, code and tests."""
     for line in document.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 5 and re.fullmatch(r"[A-Z]\d+", cells[0]):
+        if len(cells) == 5 and re.fullmatch(r"[A-Z]?\d+", cells[0]):
             code, tests = (tuple(re.findall(r"`([^`]+)`", cell)) for cell in cells[3:])
             yield Row(name=cells[0], code=code, tests=tests)
 
@@ -46,9 +46,9 @@ def proven_in(file: Path, protocol: str) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            named = re.match(rf"test_{protocol}_((?:[A-Z]\d+_(?:and_)?)+)", node.name)
+            named = re.match(rf"test_{protocol}_((?:[A-Z]?\d+_(?:and_)?)+)", node.name)
             if named:
-                found |= set(re.findall(r"[A-Z]\d+", named[1]))
+                found |= set(re.findall(r"[A-Z]?\d+", named[1]))
     return found
 
 
@@ -56,13 +56,13 @@ def not_met(document: Path) -> set[str]:
     """Give the rows that a document says are missing, in whole or in part."""
     _, _, rest = document.read_text(encoding="utf-8").partition("## Not met yet")
     found = set()
-    for cell in re.findall(r"^\| ([A-Z]\d+[^|]*?) \|", rest, re.MULTILINE):
+    for cell in re.findall(r"^\| ([A-Z]?\d+[^|]*?) \|", rest, re.MULTILINE):
         first_to_last = re.fullmatch(r"([A-Z])(\d+) to [A-Z](\d+)", cell)
         if first_to_last:
             letter, first, last = first_to_last.groups()
             found |= {f"{letter}{number}" for number in range(int(first), int(last) + 1)}
         else:
-            found |= set(re.findall(r"[A-Z]\d+", cell))
+            found |= set(re.findall(r"[A-Z]?\d+", cell))
     return found
 
 

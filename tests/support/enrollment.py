@@ -3,13 +3,15 @@
 Time stands still, randomness repeats, and every certificate is really signed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -17,7 +19,6 @@ from ca.ceremony import ISSUING, Ceremony
 from ca.issuers import Issuer, IssuerSet
 from ca.local import LocalAuthority
 from enroll.administration import Administration
-from enroll.approvals import Approvals
 from enroll.certificates import CertificateRecord
 from enroll.confirmations import Confirmations
 from enroll.credentials import Credential, HTTPBasic, TLSClientCertificate
@@ -25,13 +26,12 @@ from enroll.device import Device
 from enroll.events import Attempt, EnrollmentEvent
 from enroll.lifecycle import Lifecycle
 from enroll.options import ChallengePasswordRule, ESTOptions
-from enroll.orders import Order
 from enroll.pipeline import Pipeline
 from enroll.ports import CertificateAuthority, KeyGenerator, Registry, UnitOfWork
 from enroll.profiles import PolicySnapshot, ProtocolName
 from enroll.registration import CodeTerms, NewDevice, Registration
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
-from enroll.result import EnrollmentResult, Issued, Pending, Rejected
+from enroll.result import EnrollmentResult, Issued, Rejected
 from protocols import pkcs10
 from registry.code_vault import RegistrySecrets
 from registry.memory import MemoryRegistry
@@ -40,8 +40,11 @@ from tests.support.builders import TENANT, a_policy, stage_policy
 from tests.support.csr import (
     CHALLENGE_PASSWORD,
     CHANGE_SUBJECT_NAME,
+    ECDSA_SHA256,
+    RSA_SHA256,
     Key,
     a_csr,
+    a_key,
     a_name,
     attribute,
     raw_csr,
@@ -101,7 +104,12 @@ class Ask:
             if self.challenge_password is not None:
                 password = tlv(0x0C, self.challenge_password.encode())
                 wanted.append(attribute(CHALLENGE_PASSWORD, password))
-            return raw_csr(*wanted, key=self.key, subject=self.subject.public_bytes())
+            return raw_csr(
+                *wanted,
+                key=self.key,
+                subject=self.subject.public_bytes(),
+                algorithm=RSA_SHA256 if isinstance(self.key, rsa.RSAPrivateKey) else ECDSA_SHA256,
+            )
         extensions = [self.key_usage] if self.key_usage is not None else []
         return a_csr(
             self.key,
@@ -131,7 +139,6 @@ class Site:
         self.registration = Registration(self.registry, self.vault, self.clock, self.randomness)
         self.lifecycle = Lifecycle(self.registry, self.registration, self.clock)
         self.administration = Administration(self.registry, self.clock)
-        self.approvals = Approvals(self.registry, self.clock)
         self.confirmations = Confirmations(self.registry, self.clock)
         self.key_generator = key_generator or ThreadedKeyGenerator(waiting=0, per_hour=0)
         self.pipeline = self.new_pipeline()
@@ -181,15 +188,6 @@ class Site:
         assert isinstance(result, Issued), result
         return Held(der=result.record.der, key=ask.key)
 
-    async def wait(self, ask: Ask) -> Order:
-        """Have the pipeline hold it, and give the order that it waits for."""
-        result = await self.send(ask)
-        assert isinstance(result, Pending), result
-        order_id = result.order_id
-        order = await look(self.registry, lambda uow: uow.orders.by_id(order_id))
-        assert order is not None
-        return order
-
     async def be_refused(self, ask: Ask) -> Rejected:
         result = await self.send(ask)
         assert isinstance(result, Rejected), result
@@ -237,10 +235,6 @@ class Site:
     async def attempts(self) -> Sequence[Attempt]:
         """Give every attempt, newest first."""
         return await look(self.registry, lambda uow: uow.attempts.list())
-
-    async def orders(self, *, pending_only: bool = False) -> Sequence[Order]:
-        """Give every order, newest first."""
-        return await look(self.registry, lambda uow: uow.orders.list(pending_only=pending_only))
 
     async def policy(self) -> PolicySnapshot:
         return await look(self.registry, lambda uow: uow.policy.snapshot())
@@ -331,15 +325,29 @@ def a_request(
     )
 
 
-def a_new_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
+_new_keys: ContextVar[Iterator[Key] | None] = ContextVar("new_keys", default=None)
+
+
+def a_new_key() -> Key:
+    kept = _new_keys.get()
+    return ec.generate_private_key(ec.SECP256R1()) if kept is None else next(kept)
+
+
+@contextmanager
+def new_keys_are_rsa() -> Iterator[None]:
+    """Let new keys be RSA, as SCEP needs them: a few are made, and used again in the next case."""
+    before = _new_keys.set(a_key("rsa-2048", 200 + number) for number in count())
+    try:
+        yield
+    finally:
+        _new_keys.reset(before)
 
 
 @lru_cache
 def an_issuer(name: str = "Test") -> Issuer:
     """Make a root and an issuing CA under it, once for each name."""
     ceremony = Ceremony(name=name, now=START, public_http_url="http://127.0.0.1:8080")
-    root_key, key = a_new_key(), a_new_key()
+    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root = ceremony.root(root_key, 1)
     return Issuer(
         name=ISSUING,

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 # The Debian package that brings each program.
-PACKAGES = {"curl": "curl", "openssl": "openssl", "pki": "strongswan-pki"}
+PACKAGES = {
+    "curl": "curl",
+    "openssl": "openssl",
+    "pki": "strongswan-pki",
+    "scepclient": "scep",
+    "scepserver": "scep",
+}
 
 _KEYS = {
     "p-256": ("EC", "ec_paramgen_curve:P-256"),

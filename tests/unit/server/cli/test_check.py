@@ -25,6 +25,7 @@ EVERYTHING = {
     "TLS",
     "Key Generation",
     "Message Signer",
+    "SCEP RA",
 }
 
 

@@ -1,0 +1,106 @@
+"""PKCSReq and RenewalReq: a sealed certification request, and who proved what by sending it."""
+
+from dataclasses import dataclass, replace
+
+from enroll.credentials import ChallengePassword, Credential, SignerCertificate
+from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
+from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
+from enroll.result import EnrollmentResult, Issued, Pending
+from protocols import pkcs10
+from protocols.cms import certs_only
+from protocols.cms.identifiers import public_key_info
+from protocols.cms.recipients import Recipient
+from protocols.scep import failures
+from protocols.scep.encode import Reply
+from protocols.scep.envelopes import Opened, open_envelope, recipient_of
+from protocols.scep.message import PKIMessage
+from protocols.scep.messages import MessageType
+from protocols.scep.terms import Terms
+from protocols.wire import WireResponse
+
+# What a request is told of its own once its sender is known to have made it (errors.md, rule 2).
+_TOLD = frozenset(
+    {
+        FailureReason.UNSUPPORTED_ALGORITHM,
+        FailureReason.BAD_CERTIFICATE_TEMPLATE,
+        FailureReason.UNACCEPTED_EXTENSION,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollmentExchange:
+    """One enrollment: the request, and how its sender must have the answer."""
+
+    request: EnrollmentRequest
+    reply: Reply
+    opened: Opened
+    recipient: Recipient
+    with_chain: bool
+
+    def respond(self, result: EnrollmentResult) -> WireResponse:
+        if isinstance(result, Issued):
+            chain = result.chain if self.with_chain else ()
+            found = certs_only.encode((result.record.der, *chain))
+            return self.reply.success(found, self.recipient, self.opened.answered_with)
+        if isinstance(result, Pending):
+            return self.reply.pending()
+        if failures.is_for_later(result):
+            return failures.encode_http(result)
+        return self.reply.failure(*failures.word(result))
+
+
+def open_enrollment(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> EnrollmentExchange:
+    """Open a request for a certificate. Raises EnrollmentError.
+
+    The order is that of RFC 8894's dangers: who signed, what is sealed, whether both are one.
+    """
+    if message.is_self_signed and message.kind is MessageType.RENEWAL_REQ:
+        raise NotAuthenticated(
+            "a RenewalReq is signed with a certificate that is to be renewed",
+            finding="signer_self_signed",
+        )
+    opened = open_envelope(message, terms)
+    wanted = _read_request(message, opened.content, terms)
+    if message.is_self_signed and wanted.spki != public_key_info(message.signer).whole:
+        raise NotAuthenticated(
+            "another key signed the message than the one in the request",
+            finding="signer_key_mismatch",
+        )
+    return EnrollmentExchange(
+        request=EnrollmentRequest(
+            origin=origin,
+            operation=Operation.INITIAL if message.is_self_signed else Operation.BY_CERTIFICATE,
+            certificate_request=wanted,
+            credentials=_credentials(message, wanted),
+            reference=message.transaction.transaction_id.text,
+        ),
+        reply=replace(terms.reply, authority=opened.authority),
+        opened=opened,
+        recipient=recipient_of(message, opened, wanted.challenge_password),
+        with_chain=terms.options.chain_in_reply,
+    )
+
+
+def _read_request(message: PKIMessage, content: bytes, terms: Terms) -> CertificateRequest:
+    """Read what was sealed. What is wrong with it is told only to whoever put it there.
+
+    Anybody may seal a captured envelope anew under his own signature: then his key is not in it.
+    """
+    try:
+        return pkcs10.decode(content, terms.limits, sha1=terms.options.legacy)
+    except EnrollmentError as error:
+        own = message.is_self_signed and public_key_info(message.signer).whole in content
+        if own and error.reason in _TOLD:
+            raise
+        raise NotAuthenticated(error.detail, finding=error.finding) from error
+
+
+def _credentials(message: PKIMessage, wanted: CertificateRequest) -> tuple[Credential, ...]:
+    """Give what proves the sender: a self-signed certificate never does (RFC 8894 §2.4)."""
+    shown: list[Credential] = []
+    if wanted.challenge_password is not None:
+        shown.append(ChallengePassword(password=wanted.challenge_password))
+    if not message.is_self_signed:
+        shown.append(SignerCertificate(chain=(message.signer, *message.others)))
+    return tuple(shown)

@@ -1,0 +1,107 @@
+"""What is sealed in a message: opened with the RA's key, and how an answer is sealed."""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
+from enroll.options import SCEPOptions
+from protocols.cms.content_ciphers import AES_CBC, ContentEncryption
+from protocols.cms.content_info import DATA
+from protocols.cms.digests import Digest
+from protocols.cms.enveloped_data import open_enveloped_data
+from protocols.cms.passwords import Password
+from protocols.cms.private_keys import TransportKey
+from protocols.cms.recipients import KeyTransport, Recipient
+from protocols.scep.message import PKIMessage
+from protocols.scep.messages import RegistrationAuthority
+from protocols.scep.terms import Terms
+
+_LEGACY = AES_CBC | {ContentEncryption.DES_EDE3_CBC, ContentEncryption.DES_CBC}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What was in an envelope, whose key opened it, and how it was closed."""
+
+    content: bytes = field(repr=False)
+    authority: RegistrationAuthority
+    content_encryption: ContentEncryption
+    oaep: Digest | None
+
+    @property
+    def answered_with(self) -> ContentEncryption:
+        """Give the cipher of the answer: the message's own, but never single DES."""
+        if self.content_encryption is ContentEncryption.DES_CBC:
+            return ContentEncryption.DES_EDE3_CBC
+        return self.content_encryption
+
+
+def allowed_ciphers(options: SCEPOptions) -> AbstractSet[ContentEncryption]:
+    return _LEGACY if options.legacy else AES_CBC
+
+
+def open_envelope(message: PKIMessage, terms: Terms) -> Opened:
+    """Open what is sealed to one of our RA certificates.
+
+    Raises UNSUPPORTED_ALGORITHM before anything is decrypted. Whatever fails then is one and the
+    same, as is every fault of what was sealed: NotAuthenticated.
+    """
+    used = _Used()
+    keys = [(_transport_key(each, used), each) for each in terms.authorities]
+    try:
+        opened = open_enveloped_data(
+            message.envelope,
+            keys=[key for key, _ in keys],
+            allowed=allowed_ciphers(terms.options),
+            limits=terms.limits,
+        )
+    except EnrollmentError as error:
+        if error.reason is FailureReason.UNSUPPORTED_ALGORITHM:
+            raise
+        raise NotAuthenticated(error.detail, finding=error.finding) from error
+    if opened.content_type != DATA:
+        raise NotAuthenticated(
+            "the sealed content is not of type data", finding="content_type_wrong"
+        )
+    return Opened(
+        content=opened.content,
+        authority=next(authority for key, authority in keys if key is opened.key),
+        content_encryption=opened.content_encryption,
+        oaep=used.oaep,
+    )
+
+
+def recipient_of(message: PKIMessage, opened: Opened, secret: str | None) -> Recipient:
+    """Choose how the answer is sealed: to the signer's RSA key, else under what both know.
+
+    Raises EnrollmentError where there is no way (RFC 8894 §3.1): before anything is issued.
+    """
+    if isinstance(message.signer.public_key(), rsa.RSAPublicKey):
+        return KeyTransport(certificate=message.signer, oaep=opened.oaep)
+    if secret is not None:
+        return Password(password=secret.encode(), key_encryption=opened.answered_with)
+    raise EnrollmentError(
+        FailureReason.BAD_CERTIFICATE_TEMPLATE,
+        "the signer's key cannot decrypt, and there is no challengePassword to encrypt under",
+        finding="no_recipient_key",
+    )
+
+
+@dataclass(slots=True)
+class _Used:
+    """How the content key of one message was encrypted."""
+
+    oaep: Digest | None = None
+
+
+def _transport_key(authority: RegistrationAuthority, used: _Used) -> TransportKey:
+    """Lend the RA's key to one message, and note how that used it."""
+
+    def decrypt(encrypted: bytes, form: padding.PKCS1v15 | padding.OAEP) -> bytes:
+        if isinstance(form, padding.OAEP):
+            used.oaep = Digest(form.algorithm.name)
+        return authority.key.decrypt(encrypted, form)
+
+    return TransportKey(certificate=authority.certificate, decrypt=decrypt)
