@@ -32,6 +32,8 @@ _EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
 _X25519 = bytes.fromhex("06032b656e")
 _UNCOMPRESSED = b"\x04"
 _SCALARS = (der.INTEGER, der.SEQUENCE, der.SEQUENCE, der.OCTET_STRING)
+_WITHOUT_UKM = (der.INTEGER, der.CONTEXT_0, der.SEQUENCE, der.SEQUENCE)
+_WITH_UKM = (der.INTEGER, der.CONTEXT_0, der.CONTEXT_1, der.SEQUENCE, der.SEQUENCE)
 _TAGGED = (der.INTEGER, 0x80, der.SEQUENCE, der.OCTET_STRING)
 
 
@@ -102,21 +104,19 @@ class AgreementKey:
         """
         if recipient_info.tag != KARI:
             return None
-        fields = {each.tag: each for each in der.split(recipient_info.content)[:-2]}
-        algorithm, recipients = der.split(recipient_info.content)[-2:]
-        encrypted_key = self._encrypted_key(recipients)
+        fields = der.split(recipient_info.content)
+        if tuple([each.tag for each in fields]) not in {_WITH_UKM, _WITHOUT_UKM}:
+            raise Malformed("the envelope's recipient is no KeyAgreeRecipientInfo")
+        encrypted_key = self._encrypted_key(fields[-1])
         if encrypted_key is None:
             return None
-        scheme_oid, wrap_algorithm = fields_of(algorithm, (der.OBJECT_IDENTIFIER, der.SEQUENCE))
+        scheme_oid, wrap_algorithm = fields_of(fields[-2], (der.OBJECT_IDENTIFIER, der.SEQUENCE))
         scheme = key_agreement.read_scheme(scheme_oid.whole)
         wrap = key_wrap.read_algorithm(wrap_algorithm.whole)
-        if der.CONTEXT_0 not in fields:
-            raise Malformed("the envelope names no originator")
-        (originator,) = der.split(fields[der.CONTEXT_0].content)
+        (originator,) = der.split(fields[1].content)
         ukm = None
-        if der.CONTEXT_1 in fields:
-            (octets,) = fields_of(fields[der.CONTEXT_1], (der.OCTET_STRING,))
-            ukm = octets.content
+        if fields[2].tag == der.CONTEXT_1:
+            ukm = fields_of(fields[2], (der.OCTET_STRING,))[0].content
 
         def unwrap() -> bytes:
             secret = self.agree(_read_peer(originator, self.certificate))

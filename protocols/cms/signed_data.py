@@ -275,7 +275,7 @@ def _named(signer: SignerInfo, certificates: Iterable[bytes]) -> x509.Certificat
             certificate = x509.load_der_x509_certificate(each)
             if names(signer.identifier, certificate):
                 return certificate
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             continue  # A certificate that cannot be read is not the one that signs.
     raise _bad("the signer's certificate is not in the message", "signer_certificate_missing")
 

@@ -152,7 +152,13 @@ def test_scep_46_a_signer_whose_certificate_is_absent_is_refused() -> None:
 
 
 def test_the_certificate_is_found_among_others_that_cannot_be_read() -> None:
-    others = (tlv(0xA1, b"\x05\x00"), sequence(b"\x05\x00"), a_party("p-256", "pump-2").der)
+    of_version_10 = a_party().der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"))
+    others = (
+        tlv(0xA1, b"\x05\x00"),
+        sequence(b"\x05\x00"),
+        of_version_10,
+        a_party("p-256", "pump-2").der,
+    )
 
     message = a_signed_message(CONTENT, a_signer_info(GOOD), certificates=(*others, a_party().der))
 
