@@ -1,9 +1,11 @@
 """Certificates decided, signed and kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -136,3 +138,61 @@ def new_serial_number(octets: bytes) -> int:
     """
     number = int.from_bytes(octets[:20]) >> 1
     return number or 1
+
+
+class CertificateRepository(Protocol):
+    """Keeps certificates; a part of `enroll.ports.UnitOfWork`."""
+
+    async def by_fingerprint(self, fingerprint: str) -> CertificateRecord | None: ...
+
+    async def by_serial(self, serial_number: str) -> Sequence[CertificateRecord]: ...
+
+    async def live_of(self, device_id: str) -> Sequence[CertificateRecord]:
+        """Give the device's certificates that fill a slot or wait to (active, pending, held)."""
+        ...
+
+    async def of_device(self, device_id: str) -> Sequence[CertificateRecord]:
+        """Give all certificates that the device ever got, newest first."""
+        ...
+
+    async def list(self) -> Sequence[CertificateRecord]: ...
+
+    async def last_issued_at(self) -> datetime | None:
+        """Tell when the newest certificate was issued, the server's own included."""
+        ...
+
+    async def pending_since(self, before: datetime) -> Sequence[CertificateRecord]:
+        """Give those that wait for confirmation and were issued before then."""
+        ...
+
+    async def superseded_before(
+        self, profile: str, before: datetime
+    ) -> Sequence[CertificateRecord]:
+        """Give the slot's superseded certificates, unrevoked and unexpired, that are older."""
+        ...
+
+    async def revoked(self, issuer: str, now: datetime) -> Sequence[RevokedEntry]:
+        """Give the unexpired certificates of the issuer that are revoked or on hold."""
+        ...
+
+    def add(self, record: CertificateRecord) -> None:
+        """Store a certificate. On commit: AlreadyTaken (serial_number)."""
+        ...
+
+    def save(self, record: CertificateRecord, *, was: CertificateRecord) -> None:
+        """Store a changed status and its dates. On commit: ConcurrentChange if no longer `was`."""
+        ...
+
+
+class RevocationListRepository(Protocol):
+    """Keeps revocation lists; a part of `enroll.ports.UnitOfWork`."""
+
+    async def latest(self, issuer: str) -> RevocationList | None: ...
+
+    async def version(self) -> int:
+        """Tell how often a revocation, hold or release has been committed."""
+        ...
+
+    def add(self, crl: RevocationList) -> None:
+        """Store it. On commit: ConcurrentChange unless its number is the next one."""
+        ...

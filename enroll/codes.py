@@ -14,6 +14,7 @@ from enroll.credentials import (
     NamedChallengePassword,
     OneTimeCode,
     Secret,
+    SharedSecretMAC,
     spellings,
 )
 from enroll.device import Device, DeviceState
@@ -25,8 +26,8 @@ CODES_TRIED = 8
 NOBODY = "00000000-0000-0000-0000-000000000000"
 _DUMMY = "AAAA-AAAA-AAAA-AAAA-AAAA"
 _KEPT_NO_CODE = (
-    "name and code do not belong together, or the code was made before a profile took HTTP Digest, "
-    "and serves for HTTP Basic only"
+    "name and code do not belong together, or the code was made before a profile took HTTP Digest "
+    "or CMC, and serves for HTTP Basic only"
 )
 
 
@@ -60,14 +61,16 @@ class CodeMatcher:
         names = secret.names if isinstance(secret, NamedChallengePassword) else (secret.username,)
         device = await _first_known(names, tenant_id, uow)
         kept = await uow.codes.of_device(device.device_id if device is not None else NOBODY)
-        if isinstance(secret, HTTPDigest):
+        if isinstance(secret, HTTPDigest | SharedSecretMAC):
             codes = self._answered(secret, kept, now)
         else:
             codes = self._equal(secret, kept)
         if device is None:
             return CodesFound(device=None, finding="identity_unknown")
         found = CodesFound(device=device, codes=tuple(codes), finding="code_wrong")
-        if isinstance(secret, HTTPDigest) and any(each.wrapped is None for each in kept):
+        if isinstance(secret, HTTPDigest | SharedSecretMAC) and any(
+            each.wrapped is None for each in kept
+        ):
             return replace(found, detail=_KEPT_NO_CODE)
         return found
 
@@ -94,7 +97,7 @@ class CodeMatcher:
         return [each for each in codes if hmac.compare_digest(digest, each.digest)]
 
     def _answered(
-        self, answer: HTTPDigest, codes: Sequence[OneTimeCode], now: datetime
+        self, answer: HTTPDigest | SharedSecretMAC, codes: Sequence[OneTimeCode], now: datetime
     ) -> list[OneTimeCode]:
         """Try the codes that are kept in the clear, those that are still good and new first."""
         kept = [each for each in codes if each.wrapped is not None]
@@ -104,7 +107,7 @@ class CodeMatcher:
             self._is_one_of(answer, self._vault.unwrap("none", self._wrapped_dummy))
         return found
 
-    def _is_of(self, answer: HTTPDigest, code: OneTimeCode) -> bool:
+    def _is_of(self, answer: HTTPDigest | SharedSecretMAC, code: OneTimeCode) -> bool:
         assert code.wrapped is not None  # noqa: S101 - only such are tried
         try:
             clear = self._vault.unwrap(code.code_id, code.wrapped)
@@ -113,7 +116,7 @@ class CodeMatcher:
         return self._is_one_of(answer, clear)
 
     @staticmethod
-    def _is_one_of(answer: HTTPDigest, clear: str) -> bool:
+    def _is_one_of(answer: HTTPDigest | SharedSecretMAC, clear: str) -> bool:
         right = [answer.is_of(each) for each in spellings(clear)]
         return any(right)
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +20,7 @@ class CredentialKind(StrEnum):
     OWN_CERTIFICATE = "own_certificate"
     IDEVID = "idevid"
     AUTH_CA = "auth_ca"
+    RA = "ra"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +106,34 @@ class SignerCertificate:
         return self.chain[0]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedSecretMAC:
+    """A MAC over the message under a secret that stays unsaid, and whose secret it is meant to be.
+
+    `matches` tells of one secret whether it gives this MAC. It may raise EnrollmentError for what
+    is wrong although the secret is right.
+    """
+
+    username: str
+    matches: Callable[[str], bool] = field(repr=False)
+
+    def is_of(self, secret: str) -> bool:
+        return self.matches(secret)
+
+
 ShownCertificate = TLSClientCertificate | SignerCertificate
-Secret = HTTPBasic | HTTPDigest | ChallengePassword | NamedChallengePassword
+Secret = HTTPBasic | HTTPDigest | ChallengePassword | NamedChallengePassword | SharedSecretMAC
+NamingSecret = HTTPBasic | HTTPDigest | SharedSecretMAC
+"""The secrets that come with the name of whose they are meant to be."""
+
 Credential = ShownCertificate | Secret
+
+
+def proving_certificate(credentials: Iterable[Credential]) -> ShownCertificate | None:
+    """Give the certificate that has to prove the caller: who signed comes before who connected."""
+    shown = [each for each in credentials if isinstance(each, ShownCertificate)]
+    signers = [each for each in shown if isinstance(each, SignerCertificate)]
+    return next(iter((*signers, *shown)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

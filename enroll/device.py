@@ -24,6 +24,12 @@ class DeviceStatus(StrEnum):
     DISABLED = "disabled"
 
 
+class DeviceSource(StrEnum):
+    """How a device came into the registry; groups say of each whether a person must approve."""
+
+    MANUAL = "manual"
+
+
 class Connection(StrEnum):
     """Whether a broker sees the device connected; unknown where no broker is configured."""
 
@@ -86,6 +92,10 @@ class Cause(StrEnum):
     """What moves a device; the comment gives the row of lifecycle §2.6."""
 
     REGISTER = "register"  # T-01
+    APPLY = "apply"  # T-02
+    APPROVE = "approve"  # T-03
+    REJECT = "reject"  # T-03
+    APPROVAL_EXPIRED = "approval_expired"  # T-04
     BOOTSTRAP_ISSUED = "bootstrap_issued"  # T-07
     OPERATIONAL_ISSUED = "operational_issued"  # T-08
     REQUIREMENTS_MET = "requirements_met"  # T-09
@@ -101,6 +111,10 @@ class Cause(StrEnum):
 _S = DeviceState
 TRANSITIONS: Mapping[tuple[DeviceState | None, Cause], DeviceState] = {
     (None, Cause.REGISTER): _S.ENROLLED,
+    (None, Cause.APPLY): _S.PENDING_APPROVAL,
+    (_S.PENDING_APPROVAL, Cause.APPROVE): _S.ENROLLED,
+    (_S.PENDING_APPROVAL, Cause.REJECT): _S.DELETED,
+    (_S.PENDING_APPROVAL, Cause.APPROVAL_EXPIRED): _S.DELETED,
     (_S.ENROLLED, Cause.BOOTSTRAP_ISSUED): _S.REGISTERED,
     (_S.ENROLLED, Cause.OPERATIONAL_ISSUED): _S.REGISTERED,
     (_S.REGISTERED, Cause.BOOTSTRAP_ISSUED): _S.REGISTERED,
@@ -141,7 +155,7 @@ class Device:
     identities: tuple[DeviceIdentity, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
     description: str | None = None
-    source: str = "manual"
+    source: str = DeviceSource.MANUAL.value
     connection: Connection = Connection.UNKNOWN
     assurance: Assurance = Assurance.LOW
     created_at: datetime

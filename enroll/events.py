@@ -11,6 +11,9 @@ class EventName(StrEnum):
 
     INSTALLATION_INITIALIZED = "installation.initialized"
     DEVICE_REGISTERED = "device.registered"
+    DEVICE_APPROVED = "device.approved"
+    DEVICE_REJECTED = "device.rejected"
+    DEVICE_APPROVAL_EXPIRED = "device.approval_expired"
     DEVICE_ENROLLED = "device.enrolled"
     DEVICE_PROVISIONED = "device.provisioned"
     DEVICE_RE_ENROLLED = "device.re_enrolled"
@@ -28,6 +31,11 @@ class EventName(StrEnum):
     CERTIFICATE_HELD = "certificate.held"
     CERTIFICATE_RELEASED = "certificate.released"
     CERTIFICATE_REVOKED = "certificate.revoked"
+    ENROLLMENT_PENDING = "enrollment.pending"
+    ENROLLMENT_APPROVED = "enrollment.approved"
+    ENROLLMENT_REJECTED = "enrollment.rejected"
+    ENROLLMENT_EXPIRED = "enrollment.expired"
+    ENROLLMENT_CANCELLED = "enrollment.cancelled"
     ENROLLMENT_DENIED = "enrollment.denied"
     ENROLLMENT_CLONE_SUSPECTED = "enrollment.clone_suspected"
     CODE_CREATED = "code.created"
@@ -43,7 +51,8 @@ class EventName(StrEnum):
 class EnrollmentEvent:
     """One entry of the audit log. `facts` hold JSON values and no secret.
 
-    `actor` is `device:<id>`, `cli:<user>`, `system` or `key:<id>`.
+    `actor` is `device:<id>`, `ra:<SHA-256 of its certificate>` for a registration authority that
+    acts for the device, `cli:<user>`, `system` or `key:<id>`.
     """
 
     name: EventName
@@ -75,7 +84,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One enrollment attempt with its decision trace; `attempt_id` is the correlation id."""
+    """One enrollment attempt with its decision trace; `attempt_id` is the correlation id.
+
+    `registration_authority` names who asked on behalf of the device, if anybody did.
+    """
 
     attempt_id: str
     occurred_at: datetime
@@ -93,5 +105,6 @@ class Attempt:
     request_sha256: str | None = None
     spki_sha256: str | None = None
     client_certificate_sha256: str | None = None
+    registration_authority: str | None = None
     trace: tuple[Check, ...] = ()
     latency_us: int = 0

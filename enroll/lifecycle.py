@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from enroll.approvals import stage_cancellation
 from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
 from enroll.device import TRANSITIONS, Cause, Device, DeviceStatus
 from enroll.events import EventName
@@ -55,6 +56,7 @@ class Lifecycle:
             records = _from_here(await uow.certificates.of_device(device_id))
             changes = _on_disable(group.on_disable, records, now)
             _stage(uow, changes, chronicle)
+            await stage_cancellation(uow, device_id, f"the device was disabled: {why}", chronicle)
             device = await _settled(uow, device, changes, chronicle)
             uow.devices.save(device)
             await uow.commit()
@@ -96,6 +98,7 @@ class Lifecycle:
                 uow.events.append(event)
             records = _from_here(await uow.certificates.of_device(device_id))
             _stage(uow, _each_revoked(records, RevocationReason.SUPERSEDED, now), chronicle)
+            await stage_cancellation(uow, device_id, f"the device was reset: {why}", chronicle)
             for code in await uow.codes.of_device(device_id):
                 if code.is_active(now):
                     uow.codes.revoke(code, now)

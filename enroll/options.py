@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+FULL_CMC = "fullcmc"
+"""The operation of EST that `ESTOptions.fullcmc` lets in."""
+
 
 class ChallengePasswordRule(StrEnum):
     """What EST takes a request's challengePassword for; one rule an endpoint, never a guess.
@@ -62,6 +65,7 @@ class ESTOptions:
     which old clients have, and which RFC 7627 §5.4 allows after a full handshake only.
     `http_authentication` are the schemes that are taken, the one to be offered first before the
     others. With `quote_digest_algorithm` a challenge has quotes where RFC 7616 §3.3 wants none.
+    `fullcmc` serves the operation of that name (RFC 7030 §4.3).
 
     Where keys are made, the first of `key_generation_algorithms` is made unless the key in the
     request is of another of them. With `key_encryption_required` none leaves but encrypted to a
@@ -73,6 +77,7 @@ class ESTOptions:
     linking_without_ems: bool = False
     http_authentication: tuple[HTTPScheme, ...] = (HTTPScheme.BASIC, HTTPScheme.DIGEST_SHA_256)
     quote_digest_algorithm: bool = False
+    fullcmc: bool = False
     server_key_generation: ServerKeyGeneration = ServerKeyGeneration.OFF
     key_generation_algorithms: tuple[GeneratedKeyAlgorithm, ...] = (GeneratedKeyAlgorithm.P_256,)
     key_encryption_required: bool = False

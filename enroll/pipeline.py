@@ -1,5 +1,6 @@
 """The stages in their order, and the one place where an EnrollmentError becomes Rejected."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -15,8 +16,12 @@ from enroll.failures import (
     RegistryUnavailable,
 )
 from enroll.key_generation import GeneratedKey, KeyWish
+from enroll.orders import Order, OrderState
+from enroll.policy.approval import polled
 from enroll.policy.chronicle import Chronicle
 from enroll.policy.keys import spki_of
+from enroll.policy.repetition import is_still_told
+from enroll.policy.wishes import decode_wish
 from enroll.ports import (
     CertificateAuthority,
     Clock,
@@ -26,20 +31,28 @@ from enroll.ports import (
     Registry,
     UnitOfWork,
 )
-from enroll.request import EnrollmentRequest, RequestOrigin, accepted_credentials
-from enroll.result import EnrollmentResult, Issued, Rejected
+from enroll.request import (
+    EnrollmentRequest,
+    PollRequest,
+    RequestOrigin,
+    accepted_credentials,
+)
+from enroll.result import EnrollmentResult, Issued, Pending, Rejected
 from enroll.stages.address import address
 from enroll.stages.authenticate import Authenticate
 from enroll.stages.authorize import Authorize
 from enroll.stages.comply import comply
+from enroll.stages.hold import Hold
 from enroll.stages.identify import identify
 from enroll.stages.issue import Issue
 from enroll.stages.key_generation import PermitKey
 from enroll.stages.plan import Plan
 from enroll.stages.record import Record
 from enroll.stages.third_party import ThirdParty
-from enroll.steps import Authorized, Repeated
+from enroll.steps import Authorized, Held, Repeated
 from enroll.trace import DecisionTrace
+
+_Decide = Callable[[UnitOfWork, DecisionTrace], Awaitable[EnrollmentResult]]
 
 TRIES = 16
 """How often a request is decided anew because what it had read was changed meanwhile."""
@@ -68,39 +81,62 @@ class Pipeline:
         self._plan = Plan(authority, clock, randomness)
         self._issue = Issue(authority)
         self._record = Record(clock)
+        self._hold = Hold(clock, randomness)
 
     async def handle(self, request: EnrollmentRequest) -> EnrollmentResult:
         """Decide a request. When this returns, the decision is durable."""
-        trace = DecisionTrace(origin=request.origin, request=request)
+        wanted, generated = request, None
+
+        async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
+            nonlocal wanted, generated
+            trace.request = wanted
+            if wanted.key_wish is not None and generated is None:
+                wanted, generated = await self._with_key(wanted, wanted.key_wish, trace)
+                trace.checks.clear()
+            return await self._decide(wanted, uow, trace, generated=generated)
+
+        return await self._persist(request.origin, decide)
+
+    async def poll(self, poll: PollRequest) -> EnrollmentResult:
+        """Tell what became of an order, and fulfill it if it was approved."""
+
+        async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
+            return await self._answer(poll, uow, trace)
+
+        return await self._persist(poll.origin, decide)
+
+    async def refuse(self, origin: RequestOrigin, error: EnrollmentError) -> Rejected:
+        """Record and reject a message that could not be read as an EnrollmentRequest."""
+        return await self._reject(error, DecisionTrace(origin=origin))
+
+    async def _persist(self, origin: RequestOrigin, decide: _Decide) -> EnrollmentResult:
+        """Decide anew as often as what was read was changed meanwhile, within reason."""
+        trace = DecisionTrace(origin=origin)
         try:
-            generated = None
-            if request.key_wish is not None:
-                request, generated = await self._with_key(request, request.key_wish, trace)
             for _ in range(TRIES):
-                trace = DecisionTrace(origin=request.origin, request=request)
+                trace = DecisionTrace(origin=origin)
                 try:
                     async with self._registry.unit_of_work() as uow:
-                        return await self._decide(request, uow, trace, generated)
+                        return await decide(uow, trace)
                 except (ConcurrentChange, AlreadyTaken):
                     continue
             raise RegistryUnavailable("too many requests for one device at once", retry_after=1)
         except EnrollmentError as error:
             return await self._reject(error, trace)
 
-    async def refuse(self, origin: RequestOrigin, error: EnrollmentError) -> Rejected:
-        """Record and reject a message that could not be read as an EnrollmentRequest."""
-        return await self._reject(error, DecisionTrace(origin=origin))
-
     async def _with_key(
         self, request: EnrollmentRequest, wish: KeyWish, trace: DecisionTrace
-    ) -> tuple[EnrollmentRequest, GeneratedKey]:
+    ) -> tuple[EnrollmentRequest, GeneratedKey | None]:
         """Make a key for a request that may have one, and put it where a key of its own would be.
 
         What permitted it is decided anew with the key, in the unit of work that issues: that takes
         the time of a signature, and a key may take longer than anybody should be kept waiting.
+        For a request that has to wait for a person none is made.
         """
         async with self._registry.unit_of_work() as uow:
             decision = await self._permit(request, uow, trace)
+            if isinstance(decision, Held):
+                return request, None
             assert isinstance(decision, Authorized)  # noqa: S101 - without a key nothing is repeated
             permitted = await self._permit_key(decision, wish, uow, trace)
         device_id = decision.identified.device.device_id
@@ -117,15 +153,23 @@ class Pipeline:
         return replace(request, certificate_request=wanted), made
 
     async def _permit(
-        self, request: EnrollmentRequest, uow: UnitOfWork, trace: DecisionTrace
-    ) -> Authorized | Repeated:
+        self,
+        request: EnrollmentRequest,
+        uow: UnitOfWork,
+        trace: DecisionTrace,
+        order: Order | None = None,
+    ) -> Authorized | Held | Repeated:
         addressed = await address(request, uow, trace)
         trace.profile = addressed.profile
         trace.accepted = accepted_credentials(addressed.profile, addressed.request.operation)
-        authenticated = await self._authenticate(addressed, uow, trace)
+        if order is None:
+            authenticated = await self._authenticate(addressed, uow, trace)
+        else:
+            authenticated = await self._authenticate.by_order(addressed, order, uow, trace)
         trace.proven = True
         identified = await identify(authenticated, uow, trace)
-        comply(identified, trace)
+        if order is None:
+            comply(identified, trace)
         return await self._authorize(identified, uow, trace)
 
     async def _decide(
@@ -133,14 +177,23 @@ class Pipeline:
         request: EnrollmentRequest,
         uow: UnitOfWork,
         trace: DecisionTrace,
-        generated: GeneratedKey | None,
-    ) -> Issued:
-        decision = await self._permit(request, uow, trace)
+        *,
+        generated: GeneratedKey | None = None,
+        order: Order | None = None,
+    ) -> Issued | Pending:
+        decision = await self._permit(request, uow, trace, order)
         if isinstance(decision, Repeated):
             chain = self._authority.chain(decision.record.issuer)
             uow.attempts.add(self._attempt(trace, Outcome.REPEATED, decision.record.serial_number))
             await uow.commit()
             return Issued(record=decision.record, chain=chain, repeated=True)
+        if isinstance(decision, Held):
+            pending = self._hold(decision, uow, trace)
+            uow.attempts.add(self._attempt(trace, Outcome.PENDING))
+            await uow.commit()
+            return pending
+        if request.key_wish is not None and generated is None:
+            raise ConcurrentChange  # It was approved after it was seen that no key is needed yet.
         planned = await self._plan(decision, uow, trace)
         signed = await self._issue(planned)
         record = self._record(signed, uow, trace)
@@ -148,6 +201,44 @@ class Pipeline:
         await uow.commit()
         self._plan.issued(record.issued_at)
         return Issued(record=record, chain=signed.issued.chain, generated=generated)
+
+    async def _answer(
+        self, poll: PollRequest, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Issued | Pending:
+        """Find the order that is asked about, and answer or fulfill it as it stands."""
+        policy = await uow.policy.snapshot()
+        order = polled(await uow.orders.by_reference(poll.reference), poll)
+        if order is None or order.wish is None or order.profile is None:
+            trace.failed("order", "unknown")
+            raise EnrollmentError(
+                FailureReason.CERTIFICATE_UNKNOWN,
+                f"no order of this key or credential has the transaction {poll.reference[:80]!r}",
+                finding="order_unknown",
+            )
+        trace.device, trace.proven = await uow.devices.by_id(order.device_id), True
+        trace.passed("order", f"{order.order_id} {order.state}")
+        profile = policy.enrollment_profiles.get(order.profile)
+        if order.state is OrderState.ISSUED:
+            record = await uow.certificates.by_fingerprint(order.fingerprint or "")
+            now = self._clock.now()
+            if record is None or profile is None or not is_still_told(record, profile, now):
+                raise EnrollmentError(
+                    FailureReason.CERTIFICATE_UNKNOWN,
+                    f"order {order.order_id} was answered, and that is over",
+                    finding="order_answered",
+                )
+            uow.attempts.add(self._attempt(trace, Outcome.REPEATED, record.serial_number))
+            await uow.commit()
+            chain = self._authority.chain(record.issuer)
+            return Issued(record=record, chain=chain, repeated=True)
+        request = EnrollmentRequest(
+            origin=replace(poll.origin, profile=order.profile),
+            operation=order.wish.operation,
+            certificate_request=decode_wish(order.wish),
+            credentials=poll.credentials,
+        )
+        trace.request = request
+        return await self._decide(request, uow, trace, order=order)
 
     async def _reject(self, error: EnrollmentError, trace: DecisionTrace) -> Rejected:
         """Record the refusal before it is told; if even that fails, the answer is unavailable."""
@@ -203,6 +294,7 @@ class Pipeline:
             request_sha256=wanted.der_sha256 if wanted else None,
             spki_sha256=(wanted.spki_sha256 or None) if wanted else None,
             client_certificate_sha256=origin.client_certificate_sha256,
+            registration_authority=trace.registration_authority,
             trace=tuple(trace.checks),
             latency_us=max(0, elapsed // timedelta(microseconds=1)),
         )
@@ -237,6 +329,8 @@ class Pipeline:
             "finding": error.finding,
             "peer_address": trace.origin.peer_address,
         }
+        if trace.registration_authority is not None:
+            facts["registration_authority"] = trace.registration_authority
         own = trace.device.device_id
         if trace.rivals:
             facts |= {"requested_by": own, "rivals": list(trace.rivals)}

@@ -10,15 +10,16 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 
 from enroll.certificates import (
     CertificateRecord,
+    CertificateRepository,
     IssuanceOrder,
     IssuedCertificate,
-    RevocationList,
-    RevokedEntry,
+    RevocationListRepository,
 )
 from enroll.credentials import OneTimeCode
 from enroll.device import Device, DeviceIdentity
 from enroll.events import Attempt, EnrollmentEvent
 from enroll.key_generation import DecryptionKey
+from enroll.orders import OrderRepository
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
@@ -139,48 +140,6 @@ class KeyRepository(Protocol):
         ...
 
 
-class CertificateRepository(Protocol):
-    async def by_fingerprint(self, fingerprint: str) -> CertificateRecord | None: ...
-
-    async def by_serial(self, serial_number: str) -> Sequence[CertificateRecord]: ...
-
-    async def live_of(self, device_id: str) -> Sequence[CertificateRecord]:
-        """Give the device's certificates that fill a slot or wait to (active, pending, held)."""
-        ...
-
-    async def of_device(self, device_id: str) -> Sequence[CertificateRecord]:
-        """Give all certificates that the device ever got, newest first."""
-        ...
-
-    async def list(self) -> Sequence[CertificateRecord]: ...
-
-    async def last_issued_at(self) -> datetime | None:
-        """Tell when the newest certificate was issued, the server's own included."""
-        ...
-
-    async def pending_since(self, before: datetime) -> Sequence[CertificateRecord]:
-        """Give those that wait for confirmation and were issued before then."""
-        ...
-
-    async def superseded_before(
-        self, profile: str, before: datetime
-    ) -> Sequence[CertificateRecord]:
-        """Give the slot's superseded certificates, unrevoked and unexpired, that are older."""
-        ...
-
-    async def revoked(self, issuer: str, now: datetime) -> Sequence[RevokedEntry]:
-        """Give the unexpired certificates of the issuer that are revoked or on hold."""
-        ...
-
-    def add(self, record: CertificateRecord) -> None:
-        """Store a certificate. On commit: AlreadyTaken (serial_number)."""
-        ...
-
-    def save(self, record: CertificateRecord, *, was: CertificateRecord) -> None:
-        """Store a changed status and its dates. On commit: ConcurrentChange if no longer `was`."""
-        ...
-
-
 class CodeRepository(Protocol):
     async def of_device(self, device_id: str) -> Sequence[OneTimeCode]: ...
 
@@ -267,18 +226,6 @@ class PolicyRepository(Protocol):
         ...
 
 
-class RevocationListRepository(Protocol):
-    async def latest(self, issuer: str) -> RevocationList | None: ...
-
-    async def version(self) -> int:
-        """Tell how often a revocation, hold or release has been committed."""
-        ...
-
-    def add(self, crl: RevocationList) -> None:
-        """Store it. On commit: ConcurrentChange unless its number is the next one."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessKey:
     """A key for the management interface: its public id and a keyed digest of its secret."""
@@ -314,6 +261,8 @@ class UnitOfWork(Protocol):
     def codes(self) -> CodeRepository: ...
     @property
     def decryption_keys(self) -> DecryptionKeyRepository: ...
+    @property
+    def orders(self) -> OrderRepository: ...
     @property
     def attempts(self) -> AttemptRepository: ...
     @property

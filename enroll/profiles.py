@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from enroll.credentials import CredentialKind
+from enroll.device import DeviceSource
 from enroll.options import ESTOptions, SCEPOptions
 from enroll.trust import TrustAnchor
 
@@ -50,6 +51,13 @@ class GroupStatus(StrEnum):
     DISABLED = "disabled"
 
 
+class Approval(StrEnum):
+    """Whether a person decides before a certificate is issued."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
 class OnDisable(StrEnum):
     """What disabling a device does to its certificates (T-15)."""
 
@@ -92,7 +100,13 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceGroup:
-    """Devices under one policy; members with all `required_profiles` filled are Provisioned."""
+    """Devices under one policy; members with all `required_profiles` filled are Provisioned.
+
+    `approval` is for first certificates and what replaces them by an initial credential,
+    `renewal_approval` for renewals, and `device_approval` names the sources whose new devices
+    wait for approval themselves. What waits does so for `approval_timeout`, and is to ask again
+    every `approval_retry_after`. With `separation_of_duty` nobody approves what they asked for.
+    """
 
     group_id: str
     tenant_id: str
@@ -100,6 +114,12 @@ class DeviceGroup:
     status: GroupStatus = GroupStatus.ENABLED
     required_profiles: tuple[str, ...] = ()
     on_disable: OnDisable = OnDisable.HOLD
+    approval: Approval = Approval.AUTO
+    renewal_approval: Approval = Approval.AUTO
+    device_approval: frozenset[DeviceSource] = frozenset()
+    separation_of_duty: bool = True
+    approval_timeout: timedelta = timedelta(days=7)
+    approval_retry_after: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

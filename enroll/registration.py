@@ -12,12 +12,14 @@ from enroll.device import (
     Cause,
     Device,
     DeviceIdentity,
+    DeviceSource,
     DeviceState,
     IdentityKind,
     new_id,
 )
 from enroll.events import EnrollmentEvent, EventName
 from enroll.failures import NotFound, Refused
+from enroll.orders import Order, OrderKind
 from enroll.policy.identities import to_identity
 from enroll.ports import Clock, CodeVault, Randomness, Registry, UnitOfWork
 from enroll.profiles import DeviceGroup, GroupStatus, PolicySnapshot, ProtocolName
@@ -81,6 +83,7 @@ class Registration:
     ) -> tuple[Device, MadeCode | None]:
         """Register a device (T-01) and make its code, if terms for one are given.
 
+        Where its group says so, it waits for somebody's approval (T-02); so does who uses the code.
         Raises RegistrationError, IdentityFormatError, NotFound (group), Refused (group disabled),
         AlreadyTaken (device_name, identity).
         """
@@ -90,12 +93,13 @@ class Registration:
         async with self._registry.unit_of_work() as uow:
             policy = await uow.policy.snapshot()
             group = _group(policy, tenant, new.group)
+            waits = DeviceSource.MANUAL in group.device_approval
             device = Device(
                 device_id=new_id(now, self._randomness.octets(10)),
                 tenant_id=group.tenant_id,
                 group_id=group.group_id,
                 name=new.name,
-                state=TRANSITIONS[None, Cause.REGISTER],
+                state=TRANSITIONS[None, Cause.APPLY if waits else Cause.REGISTER],
                 identities=_identities(new),
                 attributes=dict(new.attributes),
                 description=new.description,
@@ -104,6 +108,8 @@ class Registration:
             )
             uow.policy.expect(policy.version)
             uow.devices.add(device)
+            if waits:
+                uow.orders.add(self._application(device, group, actor))
             uow.events.append(_event(EventName.DEVICE_REGISTERED, device, actor, now))
             made = self._add_code(uow, policy, device, code, actor) if code else None
             await uow.commit()
@@ -130,6 +136,16 @@ class Registration:
     ) -> MadeCode:
         """Stage a code of the usual terms in a unit that does more than this."""
         return self._add_code(uow, policy, device, CodeTerms(), actor)
+
+    def _application(self, device: Device, group: DeviceGroup, actor: str) -> Order:
+        return Order(
+            order_id=new_id(device.created_at, self._randomness.octets(10)),
+            kind=OrderKind.DEVICE,
+            device_id=device.device_id,
+            requested_by=actor,
+            requested_at=device.created_at,
+            expires_at=device.created_at + group.approval_timeout,
+        )
 
     def _add_code(
         self,
@@ -221,13 +237,13 @@ def _identities(new: NewDevice) -> tuple[DeviceIdentity, ...]:
 
 
 def _needs_clear_code(policy: PolicySnapshot, device: Device) -> bool:
-    """Tell whether some protocol needs the code itself: CMP's MAC does, and EST's HTTP Digest."""
+    """Tell whether some protocol needs the code itself: for a MAC or HTTP Digest."""
     for each in policy.enrollment_profiles.values():
         if each.tenant_id != device.tenant_id:
             continue
         taken = each.initial_credentials | each.renewal_credentials
-        digest = ProtocolName.EST in each.protocols and each.est.takes_digest
-        if CredentialKind.ONE_TIME_CODE in taken and (ProtocolName.CMP in each.protocols or digest):
+        est = ProtocolName.EST in each.protocols and (each.est.takes_digest or each.est.fullcmc)
+        if CredentialKind.ONE_TIME_CODE in taken and (ProtocolName.CMP in each.protocols or est):
             return True
     return False
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -76,6 +77,8 @@ class EnrollmentRequest:
 
     `channel` is the TLS connection that it came over, where its protocol can be bound to one.
     With a `key_wish` a key is made for it.
+    `reference` is the protocol's own id of the transaction, where it has one: an order that the
+    request opens is found by it.
     """
 
     origin: RequestOrigin
@@ -85,3 +88,25 @@ class EnrollmentRequest:
     reference: str | None = None
     channel: Channel | None = None
     key_wish: KeyWish | None = None
+
+    @property
+    def recognized_by(self) -> str:
+        """The SHA-256 of the key that every repetition shows: the one it was signed with."""
+        if self.key_wish is not None:
+            return sha256(self.key_wish.spki).hexdigest()
+        return self.certificate_request.spki_sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollRequest:
+    """A question what became of an order, by those protocols that have one.
+
+    Its sender proved to hold the key that the order is about (`spki_sha256`), or the credential
+    that opened it (`credential_id`); what proves neither finds no order.
+    """
+
+    origin: RequestOrigin
+    reference: str
+    spki_sha256: str | None = None
+    credential_id: str | None = None
+    credentials: tuple[Credential, ...] = ()

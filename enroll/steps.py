@@ -6,6 +6,7 @@ from enroll.certificates import CertificateRecord, IssuanceOrder, IssuedCertific
 from enroll.credentials import Authentication
 from enroll.device import Cause, Device, DeviceIdentity
 from enroll.key_generation import KeyRecipient
+from enroll.orders import Order
 from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
@@ -43,12 +44,21 @@ class ThirdPartyCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActingAuthority:
+    """The registration authority that speaks for the device: its anchor, and its certificate."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Authenticated:
     """A credential that the profile accepts is good.
 
     `presented` is the certificate, if it is one from here, `third_party` if it is another CA's;
     `expired` says that its time is over and the profile's grace is not. `repeat_only`: a spent
-    code, good for the answer that it once got and for nothing new.
+    code, good for the answer that it once got and for nothing new; `order` is what it opened.
+    `acting` is who asks where it is not the device itself.
     """
 
     addressed: Addressed
@@ -57,6 +67,8 @@ class Authenticated:
     third_party: ThirdPartyCertificate | None = None
     expired: bool = False
     repeat_only: bool = False
+    order: Order | None = None
+    acting: ActingAuthority | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +90,19 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """This device may have it if a person says so: by this order, or by one yet to be opened."""
+
+    identified: Identified
+    order: Order | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Authorized:
     """This device may have a certificate of this profile now; `cause` says by which transition.
 
-    `confirms` is the presented certificate, where showing it proves that a replacement arrived.
+    `confirms` is the presented certificate, where showing it proves that a replacement arrived;
+    `order` the one by which a person said yes.
     """
 
     identified: Identified
@@ -89,6 +110,7 @@ class Authorized:
     certificate_profile: CertificateProfile
     key_algorithm: KeyAlgorithm
     confirms: CertificateRecord | None = None
+    order: Order | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,14 @@ class DecisionTrace:
 
     `device` may be set before the caller is `proven` to be it; `profile` is the endpoint's,
     `accepted` the kinds of credential that it takes; `rivals` are the other devices that a refusal
-    concerns.
+    concerns. `registration_authority` is the name of who asked for the device.
     """
 
     origin: RequestOrigin
     request: EnrollmentRequest | None = None
     device: Device | None = None
     proven: bool = False
+    registration_authority: str | None = None
     rivals: tuple[str, ...] = ()
     accepted: frozenset[CredentialKind] = frozenset()
     profile: EnrollmentProfile | None = None

@@ -12,7 +12,8 @@ class TrustPurpose(StrEnum):
 
     IDEVID: a maker's; each certificate below it is one device's for life (IEEE 802.1AR).
     AUTH_CA: another CA's that vouches for whoever holds its certificates, each or together.
-    IMPORT and RA: certificates brought in from elsewhere, and registration authorities.
+    RA: its certificates with id-kp-cmcRA are registration authorities', which enroll for devices.
+    IMPORT: certificates brought in from elsewhere.
     """
 
     IDEVID = "idevid"
@@ -23,11 +24,12 @@ class TrustPurpose(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrustAnchor:
-    """One CA, registered by an operator.
+    """One CA, registered by an operator; or one registration authority's certificate from here.
 
     `intermediates` are CAs below it, DER, from which paths are completed. `patterns` are pairs of a
     field and a glob for it: alternatives within one field, all fields together. `profiles` are the
-    slugs it is good for, none for all. Only devices whose attribute `manufacturer` is the one here
+    slugs it is good for, none for all; `groups` the names of those whose devices a registration
+    authority may enroll, none for all. Only devices whose attribute `manufacturer` is the one here
     are enrolled by it, if there is one. `policies` are certificate policies, of which a path needs
     one. Blocked, it is trusted no more, and no path passes its key.
     """
@@ -40,6 +42,7 @@ class TrustAnchor:
     intermediates: tuple[bytes, ...] = field(default=(), repr=False)
     patterns: tuple[tuple[str, str], ...] = ()
     profiles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     manufacturer: str | None = None
     policies: tuple[str, ...] = ()
     blocked: bool = False

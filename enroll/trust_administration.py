@@ -16,6 +16,7 @@ from enroll.policy.paths.building import find_path
 from enroll.policy.paths.certificates import PathCertificate
 from enroll.policy.paths.faults import PathError
 from enroll.policy.paths.validation import PathRules
+from enroll.policy.registration_authorities import is_appointed
 from enroll.policy.slots import Change, revoked
 from enroll.policy.third_party import has_storable_serial, record_of
 from enroll.policy.trust_anchors import check_trust_anchor
@@ -46,9 +47,40 @@ class TrustAdministration:
             _check_foreign(anchor, own)
             if _named(policy, anchor.tenant_id, anchor.name) is not None:
                 raise AlreadyTaken("name", anchor.name)
+            await _check_issued_here(anchor, uow)
             uow.policy.expect(policy.version)
             uow.policy.put_trust_anchor(anchor)
             self._changed(uow, actor, anchor, "added")
+            await uow.commit()
+        return anchor
+
+    @decided_anew
+    async def appoint(
+        self, anchor: TrustAnchor, issued: CertificateRecord, *, actor: str
+    ) -> TrustAnchor:
+        """Trust a registration authority by the certificate that was just issued to it.
+
+        One that is there under this name goes on with it, and with the conditions that it had.
+        """
+        async with self._registry.unit_of_work() as uow:
+            policy = await uow.policy.snapshot()
+            known = _named(policy, anchor.tenant_id, anchor.name)
+            if known is not None:
+                if not is_appointed(known):
+                    raise AlreadyTaken("name", anchor.name)
+                anchor = replace(
+                    anchor,
+                    anchor_id=known.anchor_id,
+                    groups=anchor.groups or known.groups,
+                    profiles=anchor.profiles or known.profiles,
+                    manufacturer=known.manufacturer,
+                    blocked=known.blocked,
+                )
+            check_trust_anchor(anchor, policy)
+            uow.policy.expect(policy.version)
+            uow.certificates.add(issued)
+            uow.policy.put_trust_anchor(anchor)
+            self._changed(uow, actor, anchor, "appointed")
             await uow.commit()
         return anchor
 
@@ -187,6 +219,18 @@ def _check_foreign(anchor: TrustAnchor, own: Sequence[x509.Certificate]) -> None
         certificate = PathCertificate(each)
         if certificate.spki_sha256 in ours:
             raise Refused(f"{certificate.title} is a CA of this server, and no other's")
+
+
+async def _check_issued_here(anchor: TrustAnchor, uow: UnitOfWork) -> None:
+    """Refuse a registration authority that is no CA, unless its certificate is from here."""
+    if not is_appointed(anchor):
+        return
+    certificate = PathCertificate(anchor.certificate)
+    if await uow.certificates.by_fingerprint(certificate.fingerprint) is None:
+        raise Refused(
+            f"{certificate.title} is no CA's certificate, and none from here; trust the CA that "
+            "issued it, or give the registration authority one from here by 'enroll trust appoint'"
+        )
 
 
 def _named(policy: PolicySnapshot, tenant_id: str, name: str) -> TrustAnchor | None:

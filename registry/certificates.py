@@ -32,7 +32,7 @@ _LISTED = (CertificateStatus.REVOKED, CertificateStatus.ON_HOLD)
 
 
 class SQLCertificates:
-    """Implements `enroll.ports.CertificateRepository`."""
+    """Implements `enroll.certificates.CertificateRepository`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -96,7 +96,7 @@ class SQLCertificates:
 
 
 class SQLRevocationLists:
-    """Implements `enroll.ports.RevocationListRepository`."""
+    """Implements `enroll.certificates.RevocationListRepository`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -218,11 +218,13 @@ def attempt_from(row: AnyRow) -> Attempt:
         request_sha256=document.get("request_sha256"),
         spki_sha256=document.get("spki_sha256"),
         client_certificate_sha256=document.get("client_certificate_sha256"),
+        registration_authority=document.get("registration_authority"),
         latency_us=document.get("latency_us", 0),
     )
 
 
 _ATTEMPT_FIELDS = (
+    "registration_authority",
     "protocol",
     "operation",
     "profile",

@@ -25,6 +25,7 @@ _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 # What is on its way in or out, beside the many that are in use: indexes of these stay small.
 IS_NOT_ACTIVE = text("status <> 'active'")
+IS_OPEN = text("state = 'pending' OR state = 'approved' AND kind = 'certificate'")
 IS_REFUSED = text("outcome IN ('denied', 'failed')")
 
 versions = Table(
@@ -181,6 +182,37 @@ certificates = Table(
         "profile",
         sqlite_where=IS_NOT_ACTIVE,
         postgresql_where=IS_NOT_ACTIVE,
+    ),
+)
+
+orders = Table(
+    "orders",
+    METADATA,
+    Column("order_id", _ID, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("device_id", _ID, ForeignKey("devices.device_id"), nullable=False),
+    # Empty for the approval of the device itself: NULL would be unlike any other NULL.
+    Column("profile", String(64), nullable=False),
+    Column("wish", Text),
+    Column("reference", Text),
+    Column("state", String(16), nullable=False),
+    Column("requested_by", String(128), nullable=False),
+    Column("requested_at", _TIME, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    Column("decided_by", String(128)),
+    Column("decided_at", _TIME),
+    Column("reason", Text),
+    Column("fingerprint", _HASH),
+    Column("version", Integer, nullable=False),
+    Index("orders_slot", "device_id", "profile"),
+    Index("orders_reference", "reference"),
+    Index(
+        "orders_open",
+        "device_id",
+        "profile",
+        unique=True,
+        sqlite_where=IS_OPEN,
+        postgresql_where=IS_OPEN,
     ),
 )
 

@@ -17,6 +17,7 @@ from registry.decryption_keys import SQLDecryptionKeys
 from registry.devices import SQLDevices
 from registry.engine import POSTGRESQL, normal_url, open_engine
 from registry.keys import SQLKeys
+from registry.orders import SQLOrders
 from registry.policy import PolicyCache, SQLPolicy
 from registry.postgresql import PostgreSQLDatabase
 from registry.rows import event_from, to_text, to_time
@@ -76,6 +77,7 @@ class SQLUnitOfWork:
         self.certificates = SQLCertificates(self)
         self.codes = SQLCodes(self)
         self.decryption_keys = SQLDecryptionKeys(self)
+        self.orders = SQLOrders(self)
         self.attempts = SQLAttempts(self)
         self.events = SQLEventLog(self, self._events)
         self.policy = SQLPolicy(self, cache)

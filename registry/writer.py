@@ -224,5 +224,6 @@ _UNIQUE: Mapping[str, str] = {
     "device_keys": "public_key",
     "certificates": "serial_number",
     "decryption_keys": "key_identifier",
+    "orders": "order",
 }
 """What is unique in a table whose rows are changed one by one."""

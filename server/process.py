@@ -4,9 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,20 +13,11 @@ import structlog
 import uvloop
 from OpenSSL import SSL
 
-from ca.service import SCEP_RA
 from enroll.failures import EnrollmentError
-from enroll.profiles import ProtocolName
-from protocols.est.handler import ESTHandler
-from protocols.est.messages import ESTOperation
-from protocols.est.nonces import Nonces
-from protocols.scep.handler import RECORDED as SCEP_RECORDED
-from protocols.scep.handler import SCEPHandler
-from protocols.wire import ProtocolHandler
 from server.background import Background, Chore
-from server.backoff import Backoff
 from server.config.load import Config, ConfigurationError
 from server.config.model import LimitsSection, parse_address
-from server.exchange import ProtocolEndpoint
+from server.device_paths import DevicePaths
 from server.home import Home, HomeError
 from server.http.descriptors import room_for
 from server.http.front import Front
@@ -37,19 +26,16 @@ from server.http.listener import Listener, bind_unix
 from server.http.load import Load, LoadLimits
 from server.http.routes import Mount, Router
 from server.identity import ServerIdentity
-from server.labels import Labels, PolicyMirror
+from server.labels import PolicyMirror
 from server.listening import Listening, cannot_listen
 from server.management import Management
 from server.observability.logging import configure_logging
 from server.observability.metrics import Metrics
-from server.publishing import Publishing
 from server.revocation import RevocationPublisher
-from server.scep import SCEPServices
 from server.service_certificates import ServiceCertificates
 from server.wiring import Works, crl_lifetimes, open_works, with_config
 
 TLS_PERIOD = 60.0
-SCEP_PATHS = ("/scep", "/cgi-bin/pkiclient.exe", "/certsrv/mscep/mscep.dll")
 NEEDS_RESTART: Mapping[str, tuple[str, ...]] = {
     "server": ("https", "http", "management", "unix", "public_http_url"),
     "database": ("url", "busy_timeout_seconds"),
@@ -134,6 +120,9 @@ class Server:
             office.registry, works.issuers, crl_lifetimes(config), office.clock
         )
         self._management = Management(works, self._crls, self._metrics, lambda: self._gate.open)
+        self._device_paths = DevicePaths(
+            works, self._mirror, self._services, self._crls, self._metrics
+        )
         self._listeners: list[Listener] = []
         self._background = Background(self._chores())
 
@@ -147,8 +136,8 @@ class Server:
     async def listen(self) -> Listening:
         """Bind every configured address and start the timers."""
         section = self._works.office.config.server
-        https = await self._start("https", section.https, self._device_mounts(secure=True))
-        http = await self._start("http", section.http, self._device_mounts(secure=False))
+        https = await self._start("https", section.https, self._device_paths.mounts(secure=True))
+        http = await self._start("http", section.http, self._device_paths.mounts(secure=False))
         management = await self._start("management", section.management, self._own_mounts())
         unix = await self._start_unix(section.unix)
         self._background.start()
@@ -217,7 +206,7 @@ class Server:
     async def _start_unix(self, path: str) -> str:
         if not path:
             return ""
-        listener = self._listener("unix", self._device_mounts(secure=True))
+        listener = self._listener("unix", self._device_paths.mounts(secure=True))
         await listener.start_unix(self._part.unix or bind_unix(Path(path)))
         return path
 
@@ -233,25 +222,6 @@ class Server:
         self._listeners.append(listener)
         return listener
 
-    def _device_mounts(self, *, secure: bool) -> tuple[Mount, ...]:
-        """Lay out the device paths; EST is never served without TLS (RFC 7030 §3.2.1)."""
-        published = Publishing(self._works.issuers, self._works.root, self._crls)
-        mounts: tuple[Mount, ...] = (
-            Mount(prefix="/ca", endpoint=published.ca, name="ca"),
-            Mount(prefix="/crl", endpoint=published.crl, name="crl"),
-            Mount(prefix="/roots.pem", endpoint=published.roots, name="roots"),
-        )
-        limit = self._works.office.config.limits.body_bytes
-        scep = self._scep()
-        mounts += tuple(
-            Mount(prefix=each, endpoint=scep, body_bytes=limit, name="scep", any_case=True)
-            for each in SCEP_PATHS
-        )
-        if not secure:
-            return mounts
-        est = Mount(prefix="/.well-known/est", endpoint=self._est(), body_bytes=limit, name="est")
-        return (est, *mounts)
-
     def _own_mounts(self) -> tuple[Mount, ...]:
         own = self._management
         return (
@@ -259,39 +229,6 @@ class Server:
             Mount(prefix="/readyz", endpoint=own.ready, name="readyz"),
             Mount(prefix="/version", endpoint=own.version, name="version"),
             Mount(prefix="/metrics", endpoint=own.metrics, name="metrics"),
-        )
-
-    def _est(self) -> ProtocolEndpoint:
-        labels = Labels(self._mirror, ProtocolName.EST, self._works.ca_certificates)
-        recorded = {ESTOperation.SIMPLE_ENROLL.value, ESTOperation.SIMPLE_REENROLL.value}
-        handler = ESTHandler(labels, nonces=Nonces(self._works.office.secrets.nonce_key))
-        return self._endpoint(ProtocolName.EST, handler, recorded)
-
-    def _scep(self) -> ProtocolEndpoint:
-        services = SCEPServices(
-            mirror=self._mirror,
-            ra=self._services.of(SCEP_RA),
-            ca_certificates=self._works.ca_certificates,
-            issuers=self._works.issuers,
-            crls=self._crls,
-        )
-        return self._endpoint(ProtocolName.SCEP, SCEPHandler(services), SCEP_RECORDED)
-
-    def _endpoint(
-        self, name: ProtocolName, handler: ProtocolHandler, recorded: AbstractSet[str]
-    ) -> ProtocolEndpoint:
-        limits = self._works.office.config.limits
-        return ProtocolEndpoint(
-            name=name,
-            handler=handler,
-            pipeline=self._works.pipeline,
-            backoff=Backoff(
-                burst=limits.failures_per_address,
-                per_second=limits.failures_recovered_per_second,
-                monotonic=time.monotonic,
-            ),
-            metrics=self._metrics,
-            is_operation=recorded.__contains__,
         )
 
     def _chores(self) -> tuple[Chore, ...]:
@@ -306,6 +243,7 @@ class Server:
         return (
             *each,
             Chore(name="confirmations", period=30, run=self._works.office.confirmations.settle),
+            Chore(name="approvals", period=5, run=self._settle_orders),
             Chore(name="checkpoint", period=60, run=self._checkpoint),
             Chore(name="attempts", period=3600, run=self._prune_attempts),
         )
@@ -313,12 +251,19 @@ class Server:
     async def _checkpoint(self) -> None:
         await asyncio.to_thread(self._works.office.sign_checkpoint)
 
+    async def _settle_orders(self) -> None:
+        approvals = self._works.office.approvals
+        await approvals.expire()
+        self._metrics.orders_pending.set(await approvals.count_pending())
+
     async def _prune_attempts(self) -> None:
+        """Forget old attempts, and orders that ended as long ago."""
         office = self._works.office
         section = office.config.attempts
         async with office.registry.unit_of_work() as uow:
             before = office.clock.now() - timedelta(days=section.keep_days)
             uow.attempts.prune(before=before, keep=section.keep_rows)
+            uow.orders.prune(before)
             await uow.commit()
 
 

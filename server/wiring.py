@@ -16,6 +16,7 @@ from ca.issuers import Issuer, IssuerError, IssuerSet
 from ca.keys.software import KeyOpeningError, SoftwareKey, open_private_key
 from ca.local import LocalAuthority
 from enroll.administration import Administration
+from enroll.approvals import Approvals
 from enroll.confirmations import Confirmations
 from enroll.decryption_keys import DecryptionKeys
 from enroll.lifecycle import Lifecycle
@@ -46,6 +47,7 @@ class Office:
     lifecycle: Lifecycle
     administration: Administration
     trust: TrustAdministration
+    approvals: Approvals
     confirmations: Confirmations
     decryption_keys: DecryptionKeys
     secrets: RegistrySecrets
@@ -111,6 +113,7 @@ def open_office(home: Home, config: Config, *, stream: str) -> Office:
         lifecycle=Lifecycle(registry, registration, clock),
         administration=Administration(registry, clock),
         trust=TrustAdministration(registry, clock),
+        approvals=Approvals(registry, clock),
         confirmations=Confirmations(registry, clock),
         decryption_keys=DecryptionKeys(registry, secrets, clock),
         secrets=secrets,

@@ -7,6 +7,7 @@ from datetime import datetime
 from enroll.certificates import CertificateStatus
 from enroll.device import Cause
 from enroll.events import EnrollmentEvent, EventName
+from enroll.orders import Order
 from enroll.policy.slots import Change, Move
 
 _CHANGES: Mapping[CertificateStatus, EventName] = {
@@ -16,6 +17,9 @@ _CHANGES: Mapping[CertificateStatus, EventName] = {
     CertificateStatus.REVOKED: EventName.CERTIFICATE_REVOKED,
 }
 _MOVES: Mapping[Cause, EventName] = {
+    Cause.APPROVE: EventName.DEVICE_APPROVED,
+    Cause.REJECT: EventName.DEVICE_REJECTED,
+    Cause.APPROVAL_EXPIRED: EventName.DEVICE_APPROVAL_EXPIRED,
     Cause.BOOTSTRAP_ISSUED: EventName.DEVICE_ENROLLED,
     Cause.OPERATIONAL_ISSUED: EventName.DEVICE_ENROLLED,
     Cause.REQUIREMENTS_MET: EventName.DEVICE_PROVISIONED,
@@ -45,6 +49,15 @@ class Chronicle:
             correlation_id=self.correlation_id,
             facts=facts,
         )
+
+    def ordered(self, name: EventName, order: Order, **facts: object) -> EnrollmentEvent:
+        """Tell of an order that was opened or decided."""
+        told: dict[str, object] = {"order": order.order_id, "profile": order.profile}
+        if order.wish is not None:
+            told["spki_sha256"] = order.wish.spki_sha256
+        if order.reason is not None:
+            told["reason"] = order.reason
+        return self.event(name, order.device_id, **told, **facts)
 
     def changed(self, change: Change) -> EnrollmentEvent:
         """Tell what became of one certificate."""

@@ -8,14 +8,20 @@ from cryptography import x509
 from enroll.credentials import CredentialKind
 from enroll.policy.paths.building import Anchor, CertificateStore
 from enroll.policy.paths.certificates import PathCertificate
+from enroll.policy.paths.validation import CLIENT_PURPOSES
+from enroll.policy.registration_authorities import CMC_RA, is_appointed
 from enroll.profiles import PolicySnapshot
 from enroll.trust import TrustAnchor, TrustPurpose
 
 KINDS: Mapping[TrustPurpose, CredentialKind] = {
     TrustPurpose.IDEVID: CredentialKind.IDEVID,
     TrustPurpose.AUTH_CA: CredentialKind.AUTH_CA,
+    TrustPurpose.RA: CredentialKind.RA,
 }
-"""The purposes whose anchors vouch for devices."""
+"""The purposes whose anchors vouch for devices, or for who speaks for them."""
+
+PURPOSES = {TrustPurpose.RA: CLIENT_PURPOSES | {CMC_RA}}
+"""What a certificate below an anchor may be meant for, where that is not TLS clients alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +50,11 @@ class AuthoritiesByTenant:
 
 def known_authorities(tenant_id: str, policy: PolicySnapshot) -> KnownAuthorities:
     """Sort out a tenant's anchors; those of every purpose help to complete a path."""
-    own = [each for each in policy.trust_anchors.values() if each.tenant_id == tenant_id]
+    own = [
+        each
+        for each in policy.trust_anchors.values()
+        if each.tenant_id == tenant_id and not is_appointed(each)
+    ]
     tops = {each.anchor_id: PathCertificate(each.certificate) for each in own}
     between = [PathCertificate(one) for each in own for one in each.intermediate_certificates]
     vouching = {each.anchor_id: each for each in own if each.purpose in KINDS}
@@ -56,6 +66,7 @@ def known_authorities(tenant_id: str, policy: PolicySnapshot) -> KnownAuthoritie
                     anchor_id=each.anchor_id,
                     certificate=tops[each.anchor_id],
                     policies=frozenset(map(x509.ObjectIdentifier, each.policies)),
+                    purposes=PURPOSES.get(each.purpose, CLIENT_PURPOSES),
                 )
                 for each in vouching.values()
             ),

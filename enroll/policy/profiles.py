@@ -43,7 +43,9 @@ EXTENDED_KEY_USAGES = {
 """Names for the common purposes; any other is given as a dotted OID."""
 
 _DEVICE_CLASSES = frozenset({CertificateClass.BOOTSTRAP, CertificateClass.OPERATIONAL})
-_RENEWING = frozenset({CredentialKind.OWN_CERTIFICATE, CredentialKind.ONE_TIME_CODE})
+_RENEWING = frozenset(
+    {CredentialKind.OWN_CERTIFICATE, CredentialKind.ONE_TIME_CODE, CredentialKind.RA}
+)
 _FORBIDDEN_PURPOSES = frozenset({"2.5.29.37.0", "1.3.6.1.5.5.7.3.9", "1.3.6.1.5.5.7.3.28"})
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?")
@@ -108,6 +110,10 @@ def check_group(group: DeviceGroup, policy: PolicySnapshot) -> None:
         profile = policy.enrollment_profiles.get(slug)
         if profile is None or profile.tenant_id != group.tenant_id:
             raise PolicyError(f"required_profiles: there is no profile {slug!r} in this tenant")
+    if not timedelta(minutes=1) <= group.approval_timeout <= timedelta(days=366):
+        raise PolicyError("approval_timeout: expected a minute to a year, such as 7d")
+    if not timedelta(seconds=1) <= group.approval_retry_after <= timedelta(days=1):
+        raise PolicyError("approval_retry_after: expected a second to a day, such as 60s")
 
 
 def _check_slug(slug: str) -> None:
@@ -130,7 +136,7 @@ def _check_initial_credentials(profile: EnrollmentProfile, policy: PolicySnapsho
     if not profile.renewal_credentials <= _RENEWING:
         # RFC 7030 §3.3.2: the certificate that is renewed, or an initial method where it cannot be.
         raise PolicyError(
-            "renewal_credentials: expected own_certificate, one_time_code or both; a certificate "
+            "renewal_credentials: expected own_certificate, one_time_code or ra; a certificate "
             "of another CA's proves a first enrollment only"
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from enroll.certificates import CertificateRecord
+from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.profiles import EnrollmentProfile
 
 
@@ -28,3 +28,9 @@ def answer_of(
         and each.issued_at >= earliest
     ]
     return max(answers, key=lambda each: each.issued_at, default=None)
+
+
+def is_still_told(record: CertificateRecord, profile: EnrollmentProfile, now: datetime) -> bool:
+    """Tell whether a certificate may still be given to who asks for it again."""
+    good = record.is_live and record.status is not CertificateStatus.ON_HOLD
+    return good and record.issued_at >= now - profile.replay_window

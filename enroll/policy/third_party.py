@@ -11,6 +11,7 @@ from cryptography.hazmat import asn1
 
 from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.device import Device, DeviceIdentity, IdentityKind
+from enroll.failures import NotAuthorized
 from enroll.policy.identities import IdentityFormatError, to_identity
 from enroll.policy.paths.building import TrustedPath
 from enroll.policy.paths.certificates import UNREADABLE, PathCertificate
@@ -95,6 +96,16 @@ def contradiction(
     if anchor.purpose is TrustPurpose.IDEVID and _differing(device, proven, OF_ONE_CERTIFICATE):
         return "clone_suspected", _CLONE
     return None
+
+
+def check_manufacturer(anchor: TrustAnchor, device: Device) -> None:
+    """Check that the anchor vouches for devices of this make. Raises NotAuthorized."""
+    if anchor.manufacturer not in {None, device.attributes.get("manufacturer")}:
+        raise NotAuthorized(
+            f"trust anchor {anchor.name!r} vouches for devices whose attribute manufacturer "
+            f"is {anchor.manufacturer!r}",
+            finding="manufacturer_mismatch",
+        )
 
 
 def record_of(

@@ -13,6 +13,7 @@ from enroll.policy.paths.certificates import UNREADABLE, PathCertificate
 from enroll.policy.paths.faults import PathError
 from enroll.policy.paths.signatures import check_key, check_signature
 from enroll.policy.profiles import PolicyError
+from enroll.policy.registration_authorities import is_appointed, says_cmc_ra
 from enroll.profiles import EnrollmentProfile, PolicySnapshot
 from enroll.trust import TrustAnchor, TrustPurpose
 
@@ -93,8 +94,12 @@ def check_trust_anchor(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
             f"name: expected 1 to {LONGEST_NAME} letters, digits, spaces, dots, hyphens or "
             f"underscores, not {anchor.name!r}"
         )
-    _check_certificates(anchor)
+    if is_appointed(anchor):
+        _check_appointed(anchor)
+    else:
+        _check_certificates(anchor)
     _check_patterns(anchor)
+    _check_groups(anchor, policy)
     for slug in anchor.profiles:
         profile = policy.enrollment_profiles.get(slug)
         if profile is None or profile.tenant_id != anchor.tenant_id:
@@ -105,6 +110,27 @@ def check_trust_anchor(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
     maker = anchor.manufacturer
     if maker is not None and (not maker.strip() or not maker.isprintable() or len(maker) > 255):  # noqa: PLR2004 - as long as any name
         raise PolicyError("manufacturer: expected up to 255 printable characters")
+
+
+def _check_appointed(anchor: TrustAnchor) -> None:
+    """Check a registration authority's own certificate: there is nothing below or beside it."""
+    if anchor.intermediates or anchor.patterns or anchor.policies:
+        raise PolicyError(
+            "certificate: it is a registration authority's own, so that intermediates, patterns "
+            "and policies have no meaning"
+        )
+    if not says_cmc_ra(anchor.certificate):
+        raise PolicyError(
+            "certificate: it is no CA's, and lacks id-kp-cmcRA: it is no registration authority's"
+        )
+
+
+def _check_groups(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
+    if anchor.groups and anchor.purpose is not TrustPurpose.RA:
+        raise PolicyError("groups: they are for anchors of purpose ra")
+    for name in anchor.groups:
+        if policy.group_named(anchor.tenant_id, name) is None:
+            raise PolicyError(f"groups: there is no group {name!r} in this tenant")
 
 
 def split_chain(

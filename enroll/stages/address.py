@@ -5,7 +5,7 @@ from dataclasses import replace
 from cryptography.hazmat.primitives import hashes
 
 from enroll.certificates import CertificateRecord
-from enroll.credentials import ShownCertificate
+from enroll.credentials import proving_certificate
 from enroll.failures import NotAuthorized
 from enroll.ports import UnitOfWork
 from enroll.profiles import CertificateClass, EnrollmentProfile, PolicySnapshot
@@ -59,13 +59,13 @@ async def _shown(request: EnrollmentRequest, uow: UnitOfWork) -> CertificateReco
     unsaid = request.operation is Operation.BY_CERTIFICATE
     if not unsaid and (request.operation is Operation.INITIAL or request.origin.profile):
         return None
-    for credential in request.credentials:
-        if isinstance(credential, ShownCertificate):
-            fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
-            record = await uow.certificates.by_fingerprint(fingerprint)
-            if record is not None and record.certificate_class in _OF_DEVICES:
-                return record
-    return None
+    shown = proving_certificate(request.credentials)
+    if shown is None:
+        return None
+    fingerprint = shown.leaf.fingerprint(hashes.SHA256()).hex()
+    record = await uow.certificates.by_fingerprint(fingerprint)
+    is_the_devices = record is not None and record.certificate_class in _OF_DEVICES
+    return record if is_the_devices else None
 
 
 def _implied_slug(shown: CertificateRecord | None, policy: PolicySnapshot) -> str:

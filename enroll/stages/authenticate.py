@@ -2,6 +2,8 @@
 
 import unicodedata
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -17,17 +19,25 @@ from enroll.credentials import (
     NamedChallengePassword,
     OneTimeCode,
     Secret,
+    SharedSecretMAC,
     ShownCertificate,
+    TLSClientCertificate,
+    proving_certificate,
 )
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
+from enroll.on_behalf import device_spoken_for
 from enroll.options import ChallengePasswordRule
+from enroll.orders import Order
+from enroll.policy.approval import opened_by
+from enroll.policy.registration_authorities import appointed_with, check_may_speak
 from enroll.policy.renewal import check_valid_now
 from enroll.policy.repetition import answer_of
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
 from enroll.profiles import CertificateClass, ProtocolName
 from enroll.request import Operation, accepted_credentials
-from enroll.steps import Addressed, Authenticated
+from enroll.steps import ActingAuthority, Addressed, Authenticated
 from enroll.trace import DecisionTrace
+from enroll.trust import TrustAnchor
 
 ByThirdParty = Callable[
     [Addressed, ShownCertificate, frozenset[CredentialKind], UnitOfWork, DecisionTrace],
@@ -76,7 +86,11 @@ class Authenticate:
             record = await _issued_here(certificate, uow)
             if record is None:
                 return await self._third_party(step, certificate, accepted, uow, trace)
-            await self._check_own(step, record, uow, trace)
+            authority = appointed_with(step.tenant.tenant_id, record.der, step.policy)
+            grace = step.profile.expired_grace if authority is None else timedelta(0)
+            await self._check_own(record, grace, uow, trace)
+            if authority is not None and CredentialKind.RA in accepted:
+                return await self._on_behalf(step, record, authority, uow, trace)
             if by_certificate:
                 return self._by_certificate(step, record, trace)
             trace.proven = trace.device is not None
@@ -104,8 +118,7 @@ class Authenticate:
             raise NotAuthenticated(found.detail, finding=found.finding)
         code = next((each for each in found.codes if each.is_active(now)), found.codes[0])
         usable = code.is_active(now)
-        if not usable:
-            await self._check_repetition(step, code, uow, trace)
+        order = None if usable else await self._answer_of(step, code, uow, trace)
         trace.passed("one-time code", code.code_id if usable else "spent; good for a repetition")
         return Authenticated(
             addressed=step,
@@ -117,33 +130,84 @@ class Authenticate:
                 code=code,
             ),
             repeat_only=not usable,
+            order=order,
         )
 
-    async def _check_repetition(
+    async def _answer_of(
         self, step: Addressed, code: OneTimeCode, uow: UnitOfWork, trace: DecisionTrace
-    ) -> None:
+    ) -> Order | None:
         """Let a code that is no longer good prove the very request that used it (T-13).
 
-        With any other key, or too late, it proves nothing. Raises NotAuthenticated.
+        Gives the order that the request opened, if it got no certificate. With any other key, or
+        too late, the code proves nothing. Raises NotAuthenticated.
         """
         finding = _why_spent(code)
         if finding != "code_revoked" and code.uses > 0:
-            spki = step.request.certificate_request.spki_sha256
+            spki, now = step.request.certificate_request.spki_sha256, self._clock.now()
             records = await uow.certificates.of_device(code.device_id)
-            if answer_of(records, step.profile, spki, code.code_id, self._clock.now()) is not None:
-                return
+            if answer_of(records, step.profile, spki, code.code_id, now) is not None:
+                return None
+            orders = await uow.orders.in_slot(code.device_id, step.profile.slug)
+            order = opened_by(
+                orders, step.request.recognized_by, code.code_id, now - step.profile.replay_window
+            )
+            if order is not None:
+                return order
         trace.failed("one-time code", finding)
         raise NotAuthenticated("the code is no longer good", finding=finding)
 
+    async def by_order(
+        self, step: Addressed, order: Order, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Authenticated:
+        """Take an order's word for the code that opened it; any certificate is judged anew.
+
+        Raises EnrollmentError.
+        """
+        wish = order.wish
+        if wish is not None and wish.credential_kind is CredentialKind.ONE_TIME_CODE:
+            codes = await uow.codes.of_device(order.device_id)
+            code = next((each for each in codes if each.code_id == wish.credential_id), None)
+            if code is not None and code.revoked_at is None:
+                trace.passed("one-time code", f"shown when order {order.order_id} was opened")
+                return Authenticated(
+                    addressed=step,
+                    authentication=Authentication(
+                        kind=CredentialKind.ONE_TIME_CODE,
+                        device_id=order.device_id,
+                        credential_id=code.code_id,
+                        authenticated_at=self._clock.now(),
+                        code=code,
+                    ),
+                    order=order,
+                )
+        elif wish is not None and wish.credential_kind is CredentialKind.OWN_CERTIFICATE:
+            record = await uow.certificates.by_fingerprint(wish.credential_id)
+            if record is not None:
+                await self._check_own(record, step.profile.expired_grace, uow, trace)
+                return replace(self._by_certificate(step, record, trace), order=order)
+        elif wish is not None and step.request.credentials:
+            authenticated = await self(step, uow, trace)
+            if authenticated.authentication.credential_id == wish.credential_id:
+                return replace(authenticated, order=order)
+        trace.failed("credential", "not that of the order")
+        raise NotAuthenticated(
+            f"what opened order {order.order_id} is no longer good, or was not shown again",
+            finding="no_credential",
+        )
+
     async def _check_own(
-        self, step: Addressed, record: CertificateRecord, uow: UnitOfWork, trace: DecisionTrace
+        self,
+        record: CertificateRecord,
+        grace: timedelta,
+        uow: UnitOfWork,
+        trace: DecisionTrace,
     ) -> None:
         """Check what RFC 5280 §6 asks of a certificate that is in the registry."""
         if record.device_id is not None:
             trace.device = await uow.devices.by_id(record.device_id)
         try:
             self._authority.check_issued(record)
-            check_valid_now(record, self._clock.now(), step.profile.expired_grace)
+            check_valid_now(record, self._clock.now(), grace)
             _check_client_purpose(record.certificate)
         except EnrollmentError as error:
             trace.failed("client certificate", error.finding)
@@ -153,6 +217,33 @@ class Authenticate:
 
     def _has_expired(self, record: CertificateRecord) -> bool:
         return self._clock.now() > record.not_valid_after
+
+    async def _on_behalf(
+        self,
+        step: Addressed,
+        record: CertificateRecord,
+        anchor: TrustAnchor,
+        uow: UnitOfWork,
+        trace: DecisionTrace,
+    ) -> Authenticated:
+        """Take the word of a registration authority of ours for the device that it names."""
+        try:
+            check_may_speak(anchor, step.profile, record)
+            device = await device_spoken_for(step, anchor, record.spki_sha256, uow, trace)
+        except EnrollmentError as error:
+            trace.failed("registration authority", error.finding)
+            raise
+        trace.passed("registration authority", anchor.name)
+        return Authenticated(
+            addressed=step,
+            authentication=Authentication(
+                kind=CredentialKind.RA,
+                device_id=device.device_id,
+                credential_id=record.fingerprint,
+                authenticated_at=self._clock.now(),
+            ),
+            acting=ActingAuthority(name=anchor.name, fingerprint=record.fingerprint),
+        )
 
     def _by_certificate(
         self, step: Addressed, record: CertificateRecord, trace: DecisionTrace
@@ -188,11 +279,10 @@ async def _issued_here(credential: ShownCertificate, uow: UnitOfWork) -> Certifi
 def _shown(step: Addressed, trace: DecisionTrace) -> tuple[Secret | None, ShownCertificate | None]:
     """Tell the secret and the certificate that were shown. Raises NotAuthenticated."""
     secret: Secret | None = _code_in_request(step)
-    certificate: ShownCertificate | None = None
     for credential in step.request.credentials:
         if isinstance(credential, ShownCertificate):
-            certificate = credential
-        elif secret is None:
+            continue
+        if secret is None:
             secret = credential
         else:
             trace.failed("credential", "two_secrets")
@@ -200,6 +290,10 @@ def _shown(step: Addressed, trace: DecisionTrace) -> tuple[Secret | None, ShownC
                 "HTTP authentication and a challengePassword are two secrets; send the code once",
                 finding="two_secrets",
             )
+    certificate = proving_certificate(step.request.credentials)
+    if isinstance(secret, SharedSecretMAC) and isinstance(certificate, TLSClientCertificate):
+        # A message that proves its sender itself is not proven by what it came over.
+        certificate = None
     return secret, certificate
 
 

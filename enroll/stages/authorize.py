@@ -2,12 +2,19 @@
 
 from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.credentials import CredentialKind
-from enroll.device import TRANSITIONS, Cause, DeviceStatus
+from enroll.device import TRANSITIONS, Cause, DeviceState, DeviceStatus
 from enroll.failures import (
     EnrollmentError,
     FailureReason,
     NotAuthenticated,
     NotAuthorized,
+)
+from enroll.orders import Order, OrderState
+from enroll.policy.approval import (
+    check_not_over,
+    check_same_wish,
+    needs_decision,
+    order_for,
 )
 from enroll.policy.key_generation import chosen_algorithm
 from enroll.policy.keys import check_public_key
@@ -29,7 +36,7 @@ from enroll.policy.slots import active_in, first_issue
 from enroll.ports import Clock, UnitOfWork
 from enroll.profiles import CertificateProfile, KeyAlgorithm, ReEnrollment
 from enroll.request import Operation
-from enroll.steps import Authorized, Identified, Repeated
+from enroll.steps import Authorized, Held, Identified, Repeated
 from enroll.trace import DecisionTrace
 
 
@@ -41,8 +48,11 @@ class Authorize:
 
     async def __call__(
         self, step: Identified, uow: UnitOfWork, trace: DecisionTrace
-    ) -> Authorized | Repeated:
-        """Permit, or raise NotAuthorized, NotAuthenticated (a spent code) or PolicyViolation."""
+    ) -> Authorized | Held | Repeated:
+        """Permit, hold for a person's decision, or refuse.
+
+        Raises NotAuthorized, NotAuthenticated (a spent code), PolicyViolation, EnrollmentError.
+        """
         try:
             return await self._judge(step, uow, trace)
         except EnrollmentError as error:
@@ -51,7 +61,7 @@ class Authorize:
 
     async def _judge(
         self, step: Identified, uow: UnitOfWork, trace: DecisionTrace
-    ) -> Authorized | Repeated:
+    ) -> Authorized | Held | Repeated:
         addressed = step.authenticated.addressed
         profile = addressed.profile
         template = addressed.policy.certificate_profiles[
@@ -62,17 +72,23 @@ class Authorize:
         repeated = self._repeated(step, trace)
         if repeated is not None:
             return repeated
-        if step.authenticated.repeat_only:
+        order = await self._order(step, uow)
+        if step.authenticated.repeat_only and order is None:
             raise NotAuthenticated(
                 "the code was used, and what it got is no longer good", finding="code_reused"
             )
         algorithm = _algorithm(step, template)
         await _check_key_owner(step, uow, trace)
         cause = self._cause(step)
+        if _must_wait(step, order):
+            trace.passed("approval", f"order {order.order_id} is pending" if order else "needed")
+            return Held(identified=step, order=order)
         if (step.device.state, cause) not in TRANSITIONS:
             raise NotAuthorized(
                 f"a device that is {step.device.state} cannot {cause}", finding="state_conflict"
             )
+        if order is not None:
+            trace.passed("approval", f"order {order.order_id}")
         trace.passed("authorization", cause)
         presented = step.authenticated.presented
         waiting = presented is not None and presented.status is CertificateStatus.PENDING_CONFIRM
@@ -82,7 +98,22 @@ class Authorize:
             certificate_profile=template,
             key_algorithm=algorithm,
             confirms=presented if waiting else None,
+            order=order,
         )
+
+    async def _order(self, step: Identified, uow: UnitOfWork) -> Order | None:
+        """Find the order that the request belongs to, where a person decides or has to."""
+        addressed = step.authenticated.addressed
+        request, now = addressed.request, self._clock.now()
+        order = step.authenticated.order
+        if order is not None:
+            check_same_wish(order, request)
+            check_not_over(order, now)
+            return order if order.is_open else None
+        if not needs_decision(step.device, step.group, request.operation):
+            return None
+        orders = await uow.orders.in_slot(step.device.device_id, addressed.profile.slug)
+        return order_for(orders, request, step.authenticated.authentication.code, now)
 
     def _repeated(self, step: Identified, trace: DecisionTrace) -> Repeated | None:
         """Recognize the request that this credential already got a certificate for (T-13)."""
@@ -142,6 +173,21 @@ def _algorithm(step: Identified, template: CertificateProfile) -> KeyAlgorithm:
     if request.key_wish is None:
         raise NotAuthorized("the request brings no key, and asks for none", finding="no_key")
     return chosen_algorithm(request.key_wish.spki, addressed.profile.est, template.key_algorithms)
+
+
+def _must_wait(step: Identified, order: Order | None) -> bool:
+    """Tell whether a person still has to decide. Where nobody has to any more, an order is moot.
+
+    A device that was never let in has no certificate to show: one that does is not held, but
+    refused for its state.
+    """
+    if order is not None and order.state is OrderState.APPROVED:
+        return False
+    unapproved = step.device.state is DeviceState.PENDING_APPROVAL
+    if unapproved and step.authenticated.presented is not None:
+        return False
+    operation = step.authenticated.addressed.request.operation
+    return needs_decision(step.device, step.group, operation)
 
 
 def _renewed(step: Identified) -> CertificateRecord | None:
@@ -230,7 +276,7 @@ def _check_re_enrollment(step: Identified) -> None:
             finding="clone_suspected",
         )
     code = authentication.code
-    fresh = authentication.kind is not CredentialKind.AUTH_CA and (
+    fresh = authentication.kind not in {CredentialKind.AUTH_CA, CredentialKind.RA} and (
         code is None or all(code.created_at > each.issued_at for each in _in_slot(step))
     )
     policy = step.authenticated.addressed.profile.re_enrollment

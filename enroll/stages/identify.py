@@ -2,7 +2,7 @@
 
 from cryptography.hazmat.primitives import hashes
 
-from enroll.credentials import HTTPBasic, HTTPDigest, ShownCertificate
+from enroll.credentials import NamingSecret, ShownCertificate, proving_certificate
 from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
 from enroll.policy.identities import claims_of, foreign_claims, names_of
@@ -45,8 +45,7 @@ async def _check_no_conflict(
 ) -> None:
     """Refuse if anything in the request, or another credential shown, is another device's."""
     request = step.addressed.request
-    named = [each for each in request.credentials if isinstance(each, HTTPBasic | HTTPDigest)]
-    users = [each.username for each in named]
+    users = [each.username for each in request.credentials if isinstance(each, NamingSecret)]
     claims = claims_of(request.certificate_request, users, names_of(device))
     foreign = foreign_claims(claims, device)
     others = await uow.devices.named_by(device.tenant_id, foreign.names, foreign.identities)
@@ -63,13 +62,15 @@ async def _check_no_conflict(
 
 
 async def _shown_certificate_owner(step: Authenticated, uow: UnitOfWork) -> frozenset[str]:
-    """Find whose certificate was shown beside a code; the proving one needs no second look."""
-    if step.presented is not None or step.third_party is not None:
-        return frozenset()
-    for credential in step.addressed.request.credentials:
-        if isinstance(credential, ShownCertificate):
+    """Find whose certificates were shown beside the proof, which needs no second look itself."""
+    credentials = step.addressed.request.credentials
+    by_certificate = step.presented is not None or step.third_party is not None
+    proving = proving_certificate(credentials) if by_certificate else None
+    owners = set()
+    for credential in credentials:
+        if isinstance(credential, ShownCertificate) and credential is not proving:
             fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
             record = await uow.certificates.by_fingerprint(fingerprint)
             if record is not None and record.device_id is not None:
-                return frozenset({record.device_id})
-    return frozenset()
+                owners.add(record.device_id)
+    return frozenset(owners)

@@ -8,6 +8,7 @@ from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.credentials import CredentialKind
 from enroll.device import Device
 from enroll.events import EnrollmentEvent, EventName
+from enroll.policy.approval import fulfilled
 from enroll.policy.chronicle import Chronicle
 from enroll.policy.slots import (
     Change,
@@ -56,7 +57,9 @@ class Record:
             uow.certificates.save(change.now, was=change.was)
         uow.certificates.add(record)
         _remember(authorized.identified.authenticated.third_party, record, uow, now)
-        if authentication.code is not None:
+        if authorized.order is not None:
+            uow.orders.save(fulfilled(authorized.order, record.fingerprint))
+        elif authentication.code is not None:
             uow.codes.consume(authentication.code, now)
         for event in outcome.events:
             uow.events.append(event)
@@ -172,9 +175,9 @@ def _events(
     authenticated = authorized.identified.authenticated
     authentication = authenticated.authentication
     origin = authenticated.addressed.request.origin
-    chronicle = Chronicle(
-        actor=f"device:{device.device_id}", at=now, correlation_id=origin.correlation_id
-    )
+    acting = authenticated.acting
+    actor = f"device:{device.device_id}" if acting is None else f"ra:{acting.fingerprint}"
+    chronicle = Chronicle(actor=actor, at=now, correlation_id=origin.correlation_id)
     events = [
         chronicle.event(
             EventName.CERTIFICATE_ISSUED,
@@ -186,12 +189,14 @@ def _events(
             cause=authorized.cause.value,
             protocol=origin.protocol.value,
             credential=authentication.kind.value,
+            **({"order": authorized.order.order_id} if authorized.order is not None else {}),
             **({"renewed_expired": True} if authenticated.expired else {}),
+            **({"registration_authority": acting.name} if acting is not None else {}),
         )
     ]
     if authenticated.third_party is not None and authenticated.third_party.pin is not None:
         events.append(_pinning(authenticated.third_party, device, chronicle))
-    if authentication.kind is CredentialKind.ONE_TIME_CODE:
+    if authentication.kind is CredentialKind.ONE_TIME_CODE and authorized.order is None:
         used = authentication.credential_id
         events.append(chronicle.event(EventName.CODE_USED, device.device_id, code=used))
     events.extend(chronicle.changed(change) for change in changes)

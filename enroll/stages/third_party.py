@@ -4,14 +4,16 @@ from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.credentials import Authentication, CredentialKind, ShownCertificate
 from enroll.device import Device, DeviceIdentity, IdentityKind
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
+from enroll.on_behalf import device_spoken_for
 from enroll.policy.identities import Claims, claims_of
 from enroll.policy.known_authorities import KINDS, AuthoritiesByTenant
 from enroll.policy.paths.building import Anchor, TrustedPath, find_path
 from enroll.policy.paths.certificates import PathCertificate
 from enroll.policy.paths.faults import PathError, PathFault
 from enroll.policy.paths.validation import PathRules
+from enroll.policy.registration_authorities import says_cmc_ra
 from enroll.policy.third_party import (
-    Proof,
+    check_manufacturer,
     contradiction,
     has_storable_serial,
     issuer_of,
@@ -20,7 +22,8 @@ from enroll.policy.third_party import (
 )
 from enroll.policy.trust_anchors import is_shared, objection, values_in
 from enroll.ports import Clock, UnitOfWork
-from enroll.steps import Addressed, Authenticated, ThirdPartyCertificate
+from enroll.resolution import the_one_device
+from enroll.steps import ActingAuthority, Addressed, Authenticated, ThirdPartyCertificate
 from enroll.trace import DecisionTrace
 from enroll.trust import TrustAnchor, TrustPurpose
 
@@ -90,6 +93,8 @@ class ThirdParty:
                     f"profile {step.profile.slug!r} does not take a certificate under a trust "
                     f"anchor of purpose {trusted.purpose} for this operation"
                 )
+            if trusted.purpose is TrustPurpose.RA and not says_cmc_ra(credential.leaf):
+                return f"a certificate under {trusted.name!r} needs id-kp-cmcRA to enroll others"
             return objection(trusted, step.profile, values_in(leaf))
 
         rules = PathRules(at=self._clock.now(), grace=step.profile.expired_grace)
@@ -102,7 +107,14 @@ class ThirdParty:
             raise EnrollmentError(
                 FailureReason.SIGNER_NOT_TRUSTED, error.detail, finding=error.fault.value
             ) from error
-        return path, known.anchors[path.anchor.anchor_id]
+        anchor = known.anchors[path.anchor.anchor_id]
+        if anchor.purpose is TrustPurpose.RA and path.expired_for is not None:
+            raise NotAuthorized(
+                "the certificate of the registration authority has expired, and grace is for "
+                "devices",
+                finding=PathFault.CERTIFICATE_EXPIRED.value,
+            )
+        return path, anchor
 
     async def _unrevoked(
         self, path: TrustedPath, uow: UnitOfWork, trace: DecisionTrace
@@ -154,17 +166,21 @@ class ThirdParty:
         trace: DecisionTrace,
     ) -> Authenticated:
         """Bind the certificate to the one device that it names."""
+        if anchor.purpose is TrustPurpose.RA:
+            return await self._on_behalf(step, path, anchor, record, uow, trace)
         proven, shared = proven_by(path, anchor), is_shared(anchor)
         request = step.request.certificate_request
         claimed = claims_of(request) if shared else NOTHING
-        device = await self._device(step, proven, claimed, record, uow)
+        owner = (record.device_id,) if record is not None and record.device_id is not None else ()
+        device = await the_one_device(
+            step.tenant.tenant_id,
+            proven.names | claimed.names,
+            proven.identities | claimed.identities,
+            (*claimed.device_ids, *owner),
+            uow,
+        )
         trace.device, trace.proven = device, True
-        if anchor.manufacturer not in {None, device.attributes.get("manufacturer")}:
-            raise NotAuthorized(
-                f"trust anchor {anchor.name!r} vouches for devices whose attribute manufacturer "
-                f"is {anchor.manufacturer!r}",
-                finding="manufacturer_mismatch",
-            )
+        check_manufacturer(anchor, device)
         against = contradiction(device, proven, anchor, request.spki_sha256)
         if against is not None:
             raise NotAuthorized(against[1], finding=against[0])
@@ -189,36 +205,35 @@ class ThirdParty:
             ),
         )
 
-    async def _device(
+    async def _on_behalf(
         self,
         step: Addressed,
-        proven: Proof,
-        claimed: Claims,
+        path: TrustedPath,
+        anchor: TrustAnchor,
         record: CertificateRecord | None,
         uow: UnitOfWork,
-    ) -> Device:
-        """Resolve all identifiers to one device (lifecycle §2.3, rules 2 to 5)."""
-        tenant = step.tenant.tenant_id
-        names = proven.names | claimed.names
-        identities = proven.identities | claimed.identities
-        found = set(await uow.devices.named_by(tenant, names, identities))
-        found.update([each for each in claimed.device_ids if await uow.devices.by_id(each)])
-        if record is not None and record.device_id is not None:
-            found.add(record.device_id)
-        if not found:
-            raise EnrollmentError(
-                FailureReason.UNKNOWN_DEVICE,
-                f"no device is registered as {_shown(identities)}",
-                finding="identity_unknown",
-            )
-        if len(found) > 1:
-            raise NotAuthorized(
-                f"the certificate, or the request with it, points at {', '.join(sorted(found))}",
-                finding=await _why_several(tenant, identities, uow),
-            )
-        device = await uow.devices.by_id(found.pop())
-        assert device is not None  # noqa: S101 - what names a device refers to its row
-        return device
+        trace: DecisionTrace,
+    ) -> Authenticated:
+        """Take the word of a registration authority for the device that the request names."""
+        leaf, now = path.certificates[0], self._clock.now()
+        device = await device_spoken_for(step, anchor, leaf.spki_sha256, uow, trace)
+        await _check_key(path, device, uow, trace, shared=True)
+        return Authenticated(
+            addressed=step,
+            authentication=Authentication(
+                kind=CredentialKind.RA,
+                device_id=device.device_id,
+                credential_id=leaf.fingerprint,
+                authenticated_at=now,
+            ),
+            third_party=ThirdPartyCertificate(
+                record=record or record_of(path, anchor, None, now),
+                is_new=record is None,
+                anchor=anchor.name,
+                shared=False,
+            ),
+            acting=ActingAuthority(name=anchor.name, fingerprint=leaf.fingerprint),
+        )
 
 
 async def _check_key(
@@ -250,22 +265,7 @@ def _pin(path: TrustedPath, device: Device) -> DeviceIdentity | None:
     return None if pin in device.identities else pin
 
 
-async def _why_several(
-    tenant_id: str, identities: frozenset[DeviceIdentity], uow: UnitOfWork
-) -> str:
-    """Tell two sorts of confusion apart: values of one kind for two devices, or of two kinds."""
-    for kind in {each.kind for each in identities}:
-        alike = [each for each in identities if each.kind is kind]
-        if len(await uow.devices.named_by(tenant_id, (), alike)) > 1:
-            return "identity_ambiguous"
-    return "identity_conflict"
-
-
 def _what(path: TrustedPath, anchor: TrustAnchor) -> str:
     leaf = path.certificates[0]
     over = f", expired {path.expired_for} ago" if path.expired_for is not None else ""
     return f"{leaf.title} by {path.issuer.title} under {anchor.name}{over}"
-
-
-def _shown(identities: frozenset[DeviceIdentity]) -> str:
-    return ", ".join(sorted(f"{each.kind}={each.value}" for each in identities))[:400]

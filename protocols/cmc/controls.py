@@ -107,7 +107,7 @@ def _witness(controls: Mapping[ControlType, Control], proof: Control) -> Witness
             return Witness.of_version_2(proof.values[0])
         return Witness.of_version_1(proof.values[0])
     except EnrollmentError as error:
-        raise CMCFault(error.reason, error.detail, (proof.number,)) from error
+        raise CMCFault.about((proof.number,), error) from error
 
 
 def _text(control: Control) -> str:

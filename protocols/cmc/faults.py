@@ -1,6 +1,7 @@
 """How CMC words a failure: one total table, and errors that know their body parts."""
 
 from collections.abc import Mapping
+from typing import Self
 
 from enroll.failures import EnrollmentError, FailureReason
 from enroll.result import Rejected
@@ -44,11 +45,17 @@ class CMCFault(EnrollmentError):  # noqa: N818 - says what is wrong with the mes
         body_parts: tuple[int, ...],
         *,
         finding: str | None = None,
+        field: str | None = None,
         status: Status = Status.FAILED,
     ) -> None:
-        super().__init__(reason, detail, finding=finding)
+        super().__init__(reason, detail, finding=finding, field=field)
         self.body_parts = body_parts
         self.status = status
+
+    @classmethod
+    def about(cls, body_parts: tuple[int, ...], error: EnrollmentError) -> Self:
+        """Say of an error which body parts it is about."""
+        return cls(error.reason, error.detail, body_parts, finding=error.finding, field=error.field)
 
 
 def bad_request(

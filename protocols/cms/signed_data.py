@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificatePublicKeyTypes,
+    PrivateKeyTypes,
+)
 from cryptography.x509 import ObjectIdentifier
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed
@@ -242,6 +245,25 @@ def verify(
         raise unsupported("signer", f"the signer's key cannot be read: {error!s:.200}") from error
     algorithm.verify(key, signer.signature, signer.signed_octets)
     return certificate
+
+
+def verify_by_key(
+    signed_data: SignedData,
+    key: CertificatePublicKeyTypes,
+    key_identifier: bytes,
+    *,
+    allowed: AbstractSet[Digest] = digests.STRONG,
+) -> None:
+    """Verify that a key without a certificate signed this content, and was named so.
+
+    The key has been judged by `protocols.public_keys`. Raises as `verify` does.
+    """
+    signer = signed_data.signer
+    algorithm = _judge(signer, allowed)
+    _check_attributes(signed_data, algorithm.digest)
+    if signer.identifier != tagged_key_identifier(key_identifier):
+        raise _bad("the signer is another than the one expected", "signer_unexpected")
+    algorithm.verify(key, signer.signature, signer.signed_octets)
 
 
 def _only(signers: Sequence[der.Element]) -> SignerInfo:

@@ -12,10 +12,12 @@ from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols.est import failures
 from protocols.est.digest import decode_digest
 from protocols.est.messages import (
+    CMC_REQUEST,
     HTTP_BASIC,
     HTTP_DIGEST,
     IN_LINES,
     IN_ONE_PIECE,
+    PKCS7_MIME,
     PKCS10,
     AnswerLayout,
     ESTAddress,
@@ -89,6 +91,18 @@ def check_media_type(wire: WireRequest) -> None:
     given = wire.headers.get("Content-Type", "")
     if given != PKCS10 and given.partition(";")[0].strip().lower() != PKCS10:
         raise failures.unsupported_media_type(wire.correlation_id, given, PKCS10)
+
+
+def check_cmc_media_type(wire: WireRequest) -> None:
+    """Demand application/pkcs7-mime with smime-type=CMC-request. Raises ProtocolViolation.
+
+    RFC 7030 §4.3.1; in any case, with or without quotes, and with other parameters beside it.
+    """
+    given = wire.headers.get("Content-Type", "")
+    kind, *parameters = [each.strip().lower() for each in given.split(";")]
+    names = {each.replace(" ", "").replace('"', "") for each in parameters}
+    if kind != PKCS7_MIME or "smime-type=cmc-request" not in names:
+        raise failures.unsupported_media_type(wire.correlation_id, given, CMC_REQUEST)
 
 
 def decode_body(body: bytes) -> bytes:

@@ -18,7 +18,7 @@ CACHE_CONTROL = ("Cache-Control", "public, max-age=300")
 LINE = 64
 # Ignored by RFC 8951 §3, and needed by Bouncy Castle 1.72.
 _TRANSFER_ENCODING = ("Content-Transfer-Encoding", "base64")
-_ENCODED = (_TRANSFER_ENCODING,)
+ENCODED = (_TRANSFER_ENCODING,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def encode_certificate(certificate: bytes, layout: AnswerLayout) -> WireResponse
         status=200,
         media_type=CERTIFICATE,
         body=encode_base64(certs_only.encode((certificate,)), layout),
-        headers=_ENCODED,
+        headers=ENCODED,
     )
 
 

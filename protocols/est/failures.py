@@ -71,10 +71,14 @@ _FIELD_IS_TOLD = frozenset(
     }
 )
 _NAMES = frozenset({"subject", "subjectAltName"})
-# What is said instead to the holder of a certificate that is good but for its time (est-T7).
-_TIMELY = {
+# What is said instead to the holder of a certificate that is good but for its time (est-T7), and
+# to who waited for a person's decision (est-E4).
+_PLAINLY = {
     "certificate_expired": "The client certificate has expired.",
     "certificate_not_yet_valid": "The client certificate is not valid yet.",
+    "approval_rejected": "This enrollment was rejected.",
+    "approval_expired": "Nobody decided on this enrollment in time.",
+    "approval_cancelled": "This enrollment was cancelled.",
 }
 # RFC 7030 §3.5: the text tells what is required. A wrong value and none that could be compared are
 # told apart for the operator only.
@@ -100,18 +104,36 @@ def encode_rejection(
     401 and 403 change places by whether the profile takes HTTP authentication and whether the
     request carried any (RFC 7030 §3.2.3, RFC 9110 §15.5.2).
     """
-    status, sentence = FAILURES[rejected.reason]
+    status, _ = FAILURES[rejected.reason]
     if rejected.reason in _UNPROVEN:
         status = _unproven_status(status, rejected, authorization_shown=authorization_shown)
     if status == HTTPStatus.UNAUTHORIZED:
         # Bouncy Castle 1.72 cannot take a body here.
         return WireResponse(status=status, media_type=PLAIN_TEXT, headers=challenges())
+    return _in_words(status, rejected)
+
+
+def encode_words(rejected: Rejected) -> WireResponse:
+    """Answer a refusal where HTTP authentication would not help: never by 401, and in words."""
+    status, _ = FAILURES[rejected.reason]
+    return _in_words(
+        HTTPStatus.FORBIDDEN if status == HTTPStatus.UNAUTHORIZED else status, rejected
+    )
+
+
+def encode_sentence(status: int, sentence: str, correlation_id: str) -> WireResponse:
+    """Answer in other words than the table's."""
+    return _text(status, sentence, correlation_id, ())
+
+
+def _in_words(status: int, rejected: Rejected) -> WireResponse:
+    _, sentence = FAILURES[rejected.reason]
     headers: tuple[tuple[str, str], ...] = ()
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER
         headers = (("Retry-After", str(max(1, wait))),)
     if rejected.reason is FailureReason.NOT_AUTHORIZED:
-        sentence = _TIMELY.get(rejected.finding, sentence)
+        sentence = _PLAINLY.get(rejected.finding, sentence)
     if rejected.reason is FailureReason.BAD_PROOF_OF_POSSESSION:
         sentence = _LINKING.get(rejected.finding, sentence)
     if rejected.field is not None and _may_name_field(rejected):

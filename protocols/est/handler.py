@@ -1,6 +1,7 @@
 """EST at its seam: `WireRequest` to `Exchange`, `EnrollmentResult` to `WireResponse`."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
@@ -12,8 +13,10 @@ from enroll.profiles import ProtocolName
 from enroll.request import EnrollmentRequest, Operation, RequestOrigin, accepted_credentials
 from enroll.result import EnrollmentResult, Issued, Pending, Rejected
 from protocols import pkcs10
+from protocols.cmc.responder import Responder
 from protocols.est import decode, encode, failures
 from protocols.est.challenges import BASIC, challenges
+from protocols.est.full_cmc import FullCMC, FullCMCExchange
 from protocols.est.messages import (
     CLIENT_CERTIFICATE,
     AnswerLayout,
@@ -31,6 +34,11 @@ _OPERATIONS = {
 }
 STALE = "nonce_stale"
 """What is found where an answer is to a challenge that is no longer good."""
+
+
+def _nobody() -> Responder | None:
+    """Stand in for who signs answers where CMC is not served."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +70,19 @@ class ESTHandler:
     labels: Labels
     limits: DERLimits = DEFAULT_LIMITS
     nonces: Nonces = field(default_factory=lambda: Nonces(secrets.token_bytes(KEY_OCTETS)))
+    responder: Callable[[], Responder | None] = _nobody
     _ca_certificates: dict[tuple[str | None, AnswerLayout], encode.CACertificatesAnswer] = field(
         default_factory=dict, init=False, repr=False
     )
 
-    def receive(self, wire: WireRequest) -> ESTExchange | WireResponse:
+    def receive(self, wire: WireRequest) -> ESTExchange | FullCMCExchange | WireResponse:
         """Decode an enrollment, or answer /cacerts and /csrattrs at once.
 
         Raises ProtocolViolation and EnrollmentError.
         """
         address = self._address(wire)
+        if address.operation is ESTOperation.FULL_CMC:
+            return self._full_cmc().receive(wire, self.origin(wire))
         operation = _OPERATIONS.get(address.operation)
         if operation is None:
             if address.operation is ESTOperation.CSR_ATTRIBUTES:
@@ -95,6 +106,9 @@ class ESTHandler:
 
     def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:
         """Answer a message that `receive` could not turn into an exchange."""
+        address = decode.read_path(wire.path).address
+        if address is not None and self._is_full_cmc(address):
+            return self._full_cmc().refuse(wire, rejected)
         return _refusal(
             self._with_profile(wire, rejected),
             authorization_shown=decode.authorization_shown(wire) is not None,
@@ -152,11 +166,23 @@ class ESTHandler:
             raise failures.unknown_profile(
                 wire.correlation_id, address.label[: decode.NAME_CHARACTERS]
             )
+        if address.operation is ESTOperation.FULL_CMC and not self._is_full_cmc(address):
+            raise failures.unknown_path(wire.correlation_id, "the profile does not serve fullcmc")
         if wire.method not in address.operation.methods:
             raise failures.method_not_allowed(wire.correlation_id, address.operation.methods)
         if wire.fault is not None:
-            raise failures.transport_fault(wire.correlation_id, wire.fault)
+            violation = failures.transport_fault(wire.correlation_id, wire.fault)
+            in_cmc = self._is_full_cmc(address)
+            raise self._full_cmc().reworded(wire, violation) if in_cmc else violation
         return address
+
+    def _is_full_cmc(self, address: ESTAddress) -> bool:
+        profile = self.labels.profile(address.label)
+        serves = profile is not None and profile.est.fullcmc
+        return address.operation is ESTOperation.FULL_CMC and serves
+
+    def _full_cmc(self) -> FullCMC:
+        return FullCMC(responder=self.responder, limits=self.limits)
 
     def _answer_ca_certificates(self, wire: WireRequest, label: str | None) -> WireResponse:
         certificates = self.labels.ca_certificates(label)

@@ -4,16 +4,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from enroll.options import FULL_CMC
 from enroll.profiles import EnrollmentProfile
 
 PKCS10 = "application/pkcs10"
 CERTIFICATES = "application/pkcs7-mime"
 CERTIFICATE = "application/pkcs7-mime; smime-type=certs-only"
+PKCS7_MIME = "application/pkcs7-mime"
+CMC_REQUEST = "application/pkcs7-mime; smime-type=CMC-request"
+CMC_RESPONSE = "application/pkcs7-mime; smime-type=CMC-response"
 CSR_ATTRIBUTES = "application/csrattrs"
 
 HTTP_BASIC = "http_basic"
 HTTP_DIGEST = "http_digest"
 CLIENT_CERTIFICATE = "client_certificate"
+SIGNER_CERTIFICATE = "signer_certificate"
+MESSAGE_MAC = "message_mac"
 
 
 class Labels(Protocol):
@@ -37,6 +43,7 @@ class ESTOperation(StrEnum):
     CSR_ATTRIBUTES = "csrattrs"
     SIMPLE_ENROLL = "simpleenroll"
     SIMPLE_REENROLL = "simplereenroll"
+    FULL_CMC = FULL_CMC
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ _LIVE = frozenset(
 
 
 class MemoryCertificates:
-    """Implements `enroll.ports.CertificateRepository`."""
+    """Implements `enroll.certificates.CertificateRepository`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -102,7 +102,7 @@ class MemoryCertificates:
 
 
 class MemoryRevocationLists:
-    """Implements `enroll.ports.RevocationListRepository`."""
+    """Implements `enroll.certificates.RevocationListRepository`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -9,6 +9,7 @@ from enroll.device import Device
 from enroll.events import Attempt, EnrollmentEvent
 from enroll.failures import RegistryUnavailable
 from enroll.key_generation import DecryptionKey
+from enroll.orders import Order
 from enroll.ports import AccessKey, DeviceKey
 from enroll.profiles import (
     CertificateProfile,
@@ -52,6 +53,7 @@ class Tables:
         self.codes_of: Lists[str, str] = Lists(history)
         self.codes_by_digest: Lists[bytes, str] = Lists(history)
         self.decryption_keys: Rows[tuple[str, str], DecryptionKey] = Rows(history)
+        self.orders: Rows[str, Order] = Rows(history)
         self.attempts: Rows[int, tuple[int, Attempt]] = Rows(history)
         self.events_of: Lists[str | None, EnrollmentEvent] = Lists(history)
         self.crls: Rows[str, RevocationList] = Rows(history)

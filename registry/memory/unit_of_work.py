@@ -10,6 +10,7 @@ from registry.memory.decryption_keys import MemoryDecryptionKeys
 from registry.memory.devices import MemoryDevices, MemoryKeys
 from registry.memory.history import View, Write
 from registry.memory.log import MemoryAttempts, MemoryEventLog
+from registry.memory.orders import MemoryOrders
 from registry.memory.policy import MemoryPolicy
 from registry.memory.tables import Session, Tables, check_row
 
@@ -36,6 +37,7 @@ class MemoryUnitOfWork:
         self.certificates = MemoryCertificates(self)
         self.codes = MemoryCodes(self)
         self.decryption_keys = MemoryDecryptionKeys(self)
+        self.orders = MemoryOrders(self)
         self.attempts = MemoryAttempts(self)
         self.events = MemoryEventLog(self)
         self.policy = MemoryPolicy(self)

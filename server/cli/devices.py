@@ -1,4 +1,4 @@
-"""enroll device: add, list, show, code, disable, enable, reset."""
+"""enroll device: add, list, show, code, disable, enable, reset, approve, reject."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -192,6 +192,34 @@ def reset(
         return {**await _detail(office, after), **_with_code(after, await office.policy(), made)}
 
     _show_code(work(context, run), output)
+
+
+@app.command()
+def approve(context: typer.Context, device: Reference, output: Output = Format.TEXT) -> None:
+    """Let in a device that waits for approval."""
+
+    async def run(office: Office) -> Data:
+        found = await find_device(office, device)
+        order = await office.approvals.of_device(found.device_id)
+        await office.approvals.approve(order.order_id, actor=actor())
+        return await _detail(office, await find_device(office, found.device_id))
+
+    _show_device(work(context, run), output)
+
+
+@app.command()
+def reject(
+    context: typer.Context, device: Reference, reason: Reason, output: Output = Format.TEXT
+) -> None:
+    """Turn away a device that waits for approval: it is deleted, and its codes are revoked."""
+
+    async def run(office: Office) -> Data:
+        found = await find_device(office, device)
+        order = await office.approvals.of_device(found.device_id)
+        await office.approvals.reject(order.order_id, reason, actor=actor())
+        return await _detail(office, await find_device(office, found.device_id))
+
+    _show_device(work(context, run), output)
 
 
 def _identity(text: str) -> tuple[IdentityKind, str]:

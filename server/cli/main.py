@@ -20,7 +20,17 @@ from enroll.failures import (
 from enroll.policy.identities import IdentityFormatError
 from enroll.policy.profiles import PolicyError
 from enroll.registration import RegistrationError
-from server.cli import certificates, database, devices, installation, policies, records, trust
+from server.cli import (
+    approvals,
+    certificates,
+    database,
+    devices,
+    installation,
+    policies,
+    records,
+    registration_authorities,
+    trust,
+)
 from server.cli.output import say
 from server.config.load import ConfigurationError
 from server.fence import FenceError, check_packages
@@ -52,10 +62,12 @@ app.command("serve")(installation.serve)
 app.command("check")(installation.check)
 app.command("attempts")(records.attempts)
 app.add_typer(devices.app, name="device")
+app.add_typer(approvals.app, name="approval")
 app.add_typer(certificates.app, name="certificate")
 app.add_typer(policies.groups, name="group")
 app.add_typer(policies.profiles, name="profile")
 app.add_typer(policies.certificate_profiles, name="certificate-profile")
+trust.app.command("appoint")(registration_authorities.appoint)
 app.add_typer(trust.app, name="trust")
 app.add_typer(records.audit, name="audit")
 app.add_typer(database.app, name="db")

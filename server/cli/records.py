@@ -120,6 +120,7 @@ def _data(attempt: Attempt) -> Data:
         "request_sha256": attempt.request_sha256,
         "spki_sha256": attempt.spki_sha256,
         "client_certificate_sha256": attempt.client_certificate_sha256,
+        "registration_authority": attempt.registration_authority,
         "latency_ms": attempt.latency_us / 1000,
         "trace": [
             {"check": each.name, "passed": each.passed, "note": each.note} for each in attempt.trace

@@ -42,7 +42,10 @@ def add(
     file: File,
     purpose: Annotated[
         TrustPurpose,
-        typer.Option(help="idevid: a maker's; auth-ca: another CA's that vouches for devices."),
+        typer.Option(
+            help="idevid: a maker's; auth-ca: another CA's that vouches for devices; ra: one whose "
+            "certificates with id-kp-cmcRA enroll devices of others."
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="Else made of its common name.")] = None,
     pattern: Annotated[
@@ -57,6 +60,10 @@ def add(
     ] = None,
     manufacturer: Annotated[
         str | None, typer.Option(help="Only for devices with this attribute manufacturer.")
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="For purpose ra: only for devices of this group; repeatable."),
     ] = None,
     policy: Annotated[
         list[str] | None,
@@ -75,13 +82,14 @@ def add(
         intermediates=tuple(map(_der, between)),
         patterns=tuple(_pattern(each) for each in pattern or ()),
         profiles=tuple(profile or ()),
+        groups=tuple(group or ()),
         manufacturer=manufacturer,
         policies=tuple(policy or ()),
     )
 
     async def run(office: Office) -> Data:
         snapshot = await office.policy()
-        wanted = replace(anchor, tenant_id=_tenant(snapshot))
+        wanted = replace(anchor, tenant_id=tenant_of(snapshot))
         added = await office.trust.add(wanted, own=_own(context), actor=actor())
         return _data(added, snapshot)
 
@@ -180,7 +188,7 @@ def revoke(
 
     async def run(office: Office) -> Data:
         record = await office.trust.revoke(
-            _tenant(await office.policy()), chain, why, actor=actor()
+            tenant_of(await office.policy()), chain, why, actor=actor()
         )
         return {**certificate_data(record), "reason": why.value}
 
@@ -240,7 +248,8 @@ def _pattern(text: str) -> tuple[str, str]:
     return (field.strip(), glob)
 
 
-def _tenant(policy: PolicySnapshot) -> str:
+def tenant_of(policy: PolicySnapshot) -> str:
+    """Give the tenant that the command is about. Raises NotFound."""
     tenant = policy.tenant_named(DEFAULT_TENANT)
     if tenant is None:
         raise NotFound(f"there is no tenant {DEFAULT_TENANT!r}")

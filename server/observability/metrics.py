@@ -58,6 +58,12 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemin",
         )
+        self.orders_pending = Gauge(
+            "enroll_orders_pending",
+            "Orders that wait for a person's decision",
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
         build = Gauge(
             "enroll_build_info",
             "Version",

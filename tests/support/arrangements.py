@@ -102,12 +102,6 @@ async def code_of_a_deleted_device(site: Site) -> Ask:
     return ask
 
 
-async def code_of_an_unapproved_device(site: Site) -> Ask:
-    ask = await first_enrollment(site)
-    await put_in_state(site, DeviceState.PENDING_APPROVAL)
-    return ask
-
-
 async def code_at_another_tenant(site: Site) -> Ask:
     other = a_tenant("other")
     stranger = a_device("stranger", tenant_id=other.tenant_id, group_id=GROUP)

@@ -12,9 +12,10 @@ from enroll.certificates import (
     RevocationList,
     RevocationReason,
 )
-from enroll.credentials import OneTimeCode
+from enroll.credentials import CredentialKind, OneTimeCode
 from enroll.device import Device, DeviceIdentity, DeviceState, IdentityKind
 from enroll.events import Attempt, EnrollmentEvent, EventName, Outcome
+from enroll.orders import Order, OrderKind, Wish
 from enroll.policy.identities import to_identity
 from enroll.ports import AccessKey, UnitOfWork
 from enroll.profiles import (
@@ -22,9 +23,12 @@ from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
     EnrollmentProfile,
+    KeyUsageBit,
     PolicySnapshot,
+    ProtocolName,
     Tenant,
 )
+from enroll.request import Operation
 from enroll.trust import TrustAnchor, TrustPurpose
 from server.defaults import BOOTSTRAP, OPERATIONAL, default_policy
 from tests.support.fakes import START
@@ -194,6 +198,41 @@ def a_code(number: int = 1, *, device: Device | None = None, **changes: Any) -> 
         device_id=(device or a_device()).device_id,
         digest=sha256(f"code {number}".encode()).digest(),
         created_at=START,
+        expires_at=START + timedelta(days=7),
+    )
+    return replace(made, **changes)
+
+
+def a_wish(number: int = 1, **changes: Any) -> Wish:
+    """Make what a request wished for; its octets are no request: give `der` where they matter."""
+    made = Wish(
+        operation=Operation.INITIAL,
+        protocol=ProtocolName.EST,
+        spki_sha256=a_hash(f"key {number}"),
+        subject="CN=pump-1",
+        names=("dns:pump-1.example",),
+        key_usage=frozenset({KeyUsageBit.DIGITAL_SIGNATURE}),
+        spki=b"\x00 key",
+        der=b"\xff request",
+        credential_kind=CredentialKind.ONE_TIME_CODE,
+        credential_id=an_id(f"code {number}"),
+        peer_address="192.0.2.7",
+        correlation_id=f"{number:032x}",
+    )
+    return replace(made, **changes)
+
+
+def an_order(number: int = 1, *, device: Device | None = None, **changes: Any) -> Order:
+    """Make an order for a bootstrap certificate of `pump-1`, or the device given; undecided."""
+    device_id = changes.get("device_id", (device or a_device()).device_id)
+    made = Order(
+        order_id=an_id(f"order {number}"),
+        kind=OrderKind.CERTIFICATE,
+        device_id=device_id,
+        profile=BOOTSTRAP,
+        wish=a_wish(number),
+        requested_by=f"device:{device_id}",
+        requested_at=START,
         expires_at=START + timedelta(days=7),
     )
     return replace(made, **changes)

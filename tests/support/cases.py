@@ -5,14 +5,15 @@ own protocol, and then checks with `check_outcome` what the registry holds.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from enroll.credentials import CredentialKind
 from enroll.device import DeviceState, DeviceStatus
 from enroll.events import Outcome
 from enroll.failures import FailureReason
-from enroll.profiles import CertificateClass, KeyAlgorithm, PolicySnapshot, ReEnrollment
+from enroll.profiles import Approval, CertificateClass, KeyAlgorithm, PolicySnapshot, ReEnrollment
+from tests.support import approvals as p
 from tests.support import arrangements as a
 from tests.support import renewals as r
 from tests.support.builders import (
@@ -40,6 +41,7 @@ DISABLED = DeviceStatus.DISABLED
 class Case:
     """What happens when `pump-1` does this: a certificate where there is no reason against it.
 
+    Or, where it is `pending`, an order that waits for a person.
     `state` and `status` are the device's afterwards; `fault` is the part of the request at fault.
     """
 
@@ -51,6 +53,7 @@ class Case:
     state: DeviceState
     status: DeviceStatus = DeviceStatus.ENABLED
     repeated: bool = False
+    pending: bool = False
     policy: PolicySnapshot = field(default_factory=a_policy)
 
     @property
@@ -76,6 +79,8 @@ def _outcome(case: Case) -> Outcome:
         return Outcome.FAILED
     if case.reason is not None:
         return Outcome.DENIED
+    if case.pending:
+        return Outcome.PENDING
     return Outcome.REPEATED if case.repeated else Outcome.ISSUED
 
 
@@ -95,8 +100,17 @@ def _unproven(row: str, arrange: Arrange, finding: str, state: DeviceState, **mo
     return _refused(row, arrange, finding, state, reason=FailureReason.NOT_AUTHENTICATED, **more)
 
 
+def _conflict(row: str, arrange: Arrange, finding: str, fault: str | None = None) -> Case:
+    reason = FailureReason.TRANSACTION_CONFLICT
+    return _refused(row, arrange, finding, reason=reason, fault=fault)
+
+
 def _issued(row: str, arrange: Arrange, state: DeviceState, **more: Any) -> Case:
     return Case(row=row, arrange=arrange, state=state, **more)
+
+
+def _held(row: str, arrange: Arrange, state: DeviceState = ENROLLED, **more: Any) -> Case:
+    return Case(row=row, arrange=arrange, pending=True, state=state, **more)
 
 
 def _with(slug: str, **changes: Any) -> PolicySnapshot:
@@ -138,7 +152,6 @@ _REFUSED_BY_STATE = (
         REGISTERED,
         status=DISABLED,
     ),
-    _refused("lifecycle-2.6", a.code_of_an_unapproved_device, "state_conflict", UNAPPROVED),
     _refused(
         "lifecycle-2.8",
         a.certificate_where_none_is_taken,
@@ -311,6 +324,68 @@ _ISSUED = (
         ),
     ),
 )
+_DECIDED_BY_PEOPLE = tuple(
+    replace(case, policy=a_policy(p.a_manual_group()))
+    for case in (
+        _held("est-E4", a.first_enrollment),
+        _held("est-E4", p.repeated_while_it_waits),
+        _held("est-E4", p.another_code_with_the_same_key),
+        _issued("est-E4", p.repeated_when_approved, REGISTERED),
+        _issued("est-E4", p.approved_after_the_code_expired, REGISTERED),
+        _issued("est-E4", p.approved_late_and_collected_late, REGISTERED),
+        _issued("est-E5", p.collected_and_repeated, REGISTERED, repeated=True),
+        _refused("est-E4", p.repeated_when_rejected, "approval_rejected"),
+        _refused("est-E4", p.repeated_when_rejected_after_approval, "approval_rejected"),
+        _refused("est-E4", p.rejected_and_another_code_from_before, "approval_rejected"),
+        _unproven("est-E4", p.rejected_long_ago, "code_reused", ENROLLED),
+        _held("est-E4", p.rejected_and_a_code_made_since),
+        _refused("est-E4", p.over_and_not_yet_swept, "approval_expired"),
+        _refused("est-E4", p.expired_undecided, "approval_expired"),
+        _refused("est-E4", p.approved_and_not_collected, "approval_expired"),
+        _unproven("lifecycle-2.7d", p.its_code_with_another_key, "code_reused", ENROLLED),
+        _conflict("est-E4", p.another_code_with_another_key, "order_of_another_key", "publicKey"),
+        _conflict("est-E4", p.with_another_subject, "order_of_other_names"),
+        _conflict("est-E4", p.with_other_names, "order_of_other_names"),
+        _refused(
+            "lifecycle-T15", p.of_a_device_disabled_meanwhile, "device_disabled", status=DISABLED
+        ),
+        _refused("lifecycle-T15", p.of_a_device_disabled_and_enabled, "approval_cancelled"),
+    )
+) + tuple(
+    replace(case, policy=a_policy())
+    for case in (
+        _held("est-E11", p.other_slot, REGISTERED),
+        _held("est-E11", p.renewal_in_time, REGISTERED),
+        _held("est-E11", p.renewal_asked_again_after_it_expired, REGISTERED),
+        _held("est-E11", p.renewal_rejected_and_asked_with_another_key, REGISTERED),
+        _issued("est-E11", p.renewal_approved, REGISTERED),
+        _issued("est-E11", p.renewal_where_only_beginnings_are_decided, REGISTERED),
+        _refused("est-E11", p.renewal_rejected, "approval_rejected", REGISTERED),
+    )
+)
+_SCREENED = tuple(
+    replace(case, policy=a_policy(p.a_screened_group()))
+    for case in (
+        _held("lifecycle-T02", a.first_enrollment, UNAPPROVED),
+        _held("lifecycle-T02", p.repeated_while_it_waits, UNAPPROVED),
+        _issued("lifecycle-T03", p.of_a_device_let_in, REGISTERED),
+        _unproven("lifecycle-T03", p.of_a_device_turned_away, "identity_unknown", DELETED),
+        _unproven("lifecycle-T04", p.of_a_device_nobody_let_in, "identity_unknown", DELETED),
+    )
+)
+_SCREENED_TWICE = (
+    _held(
+        "lifecycle-T03",
+        p.of_a_device_let_in,
+        policy=a_policy(p.a_screened_group(approval=Approval.MANUAL)),
+    ),
+    _issued(
+        "est-E4",
+        p.of_a_group_that_decides_no_more,
+        REGISTERED,
+        policy=a_policy(p.a_manual_group()),
+    ),
+)
 CASES = (
     *_UNPROVEN,
     *_REFUSED_BY_STATE,
@@ -321,4 +396,7 @@ CASES = (
     *_NAMES,
     *_RENEWALS_REFUSED,
     *_ISSUED,
+    *_DECIDED_BY_PEOPLE,
+    *_SCREENED,
+    *_SCREENED_TWICE,
 )

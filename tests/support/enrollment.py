@@ -19,6 +19,7 @@ from ca.ceremony import ISSUING, Ceremony
 from ca.issuers import Issuer, IssuerSet
 from ca.local import LocalAuthority
 from enroll.administration import Administration
+from enroll.approvals import Approvals
 from enroll.certificates import CertificateRecord
 from enroll.confirmations import Confirmations
 from enroll.credentials import Credential, HTTPBasic, TLSClientCertificate
@@ -26,12 +27,13 @@ from enroll.device import Device
 from enroll.events import Attempt, EnrollmentEvent
 from enroll.lifecycle import Lifecycle
 from enroll.options import ChallengePasswordRule, ESTOptions
+from enroll.orders import Order
 from enroll.pipeline import Pipeline
 from enroll.ports import CertificateAuthority, KeyGenerator, Registry, UnitOfWork
 from enroll.profiles import PolicySnapshot, ProtocolName
 from enroll.registration import CodeTerms, NewDevice, Registration
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
-from enroll.result import EnrollmentResult, Issued, Rejected
+from enroll.result import EnrollmentResult, Issued, Pending, Rejected
 from protocols import pkcs10
 from registry.code_vault import RegistrySecrets
 from registry.memory import MemoryRegistry
@@ -139,6 +141,7 @@ class Site:
         self.registration = Registration(self.registry, self.vault, self.clock, self.randomness)
         self.lifecycle = Lifecycle(self.registry, self.registration, self.clock)
         self.administration = Administration(self.registry, self.clock)
+        self.approvals = Approvals(self.registry, self.clock)
         self.confirmations = Confirmations(self.registry, self.clock)
         self.key_generator = key_generator or ThreadedKeyGenerator(waiting=0, per_hour=0)
         self.pipeline = self.new_pipeline()
@@ -188,6 +191,15 @@ class Site:
         assert isinstance(result, Issued), result
         return Held(der=result.record.der, key=ask.key)
 
+    async def wait(self, ask: Ask) -> Order:
+        """Have the pipeline hold it, and give the order that it waits for."""
+        result = await self.send(ask)
+        assert isinstance(result, Pending), result
+        order_id = result.order_id
+        order = await look(self.registry, lambda uow: uow.orders.by_id(order_id))
+        assert order is not None
+        return order
+
     async def be_refused(self, ask: Ask) -> Rejected:
         result = await self.send(ask)
         assert isinstance(result, Rejected), result
@@ -235,6 +247,10 @@ class Site:
     async def attempts(self) -> Sequence[Attempt]:
         """Give every attempt, newest first."""
         return await look(self.registry, lambda uow: uow.attempts.list())
+
+    async def orders(self, *, pending_only: bool = False) -> Sequence[Order]:
+        """Give every order, newest first."""
+        return await look(self.registry, lambda uow: uow.orders.list(pending_only=pending_only))
 
     async def policy(self) -> PolicySnapshot:
         return await look(self.registry, lambda uow: uow.policy.snapshot())

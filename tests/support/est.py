@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 
 from enroll.profiles import ProtocolName
 from enroll.request import Operation
+from protocols.cmc.responder import Responder
 from protocols.est.handler import ESTHandler
 from protocols.est.nonces import Nonces
 from protocols.wire import WireRequest, WireResponse
@@ -87,7 +88,7 @@ async def _post(site: Site, ask: Ask, words: Words) -> WireResponse:
     )
     if ask.code is not None:
         headers["Authorization"] = words(ask.reference or "", ask.code, wire)
-    return await (await _endpoint(site))(wire)
+    return await (await endpoint(site))(wire)
 
 
 def _basic(username: str, code: str, wire: WireRequest) -> str:
@@ -99,12 +100,21 @@ def _nonces(site: Site) -> Nonces:
     return Nonces(site.vault.nonce_key)
 
 
-async def _endpoint(site: Site) -> ProtocolEndpoint:
+def nobody() -> Responder | None:
+    return None
+
+
+async def endpoint(
+    site: Site, responder: Callable[[], Responder | None] = nobody
+) -> ProtocolEndpoint:
+    """Give EST's endpoint on a site, and who signs answers of CMC there."""
     mirror = PolicyMirror(site.registry)
     await mirror.refresh()
     return ProtocolEndpoint(
         name=ProtocolName.EST,
-        handler=ESTHandler(Labels(mirror, ProtocolName.EST, tuple), nonces=_nonces(site)),
+        handler=ESTHandler(
+            Labels(mirror, ProtocolName.EST, tuple), nonces=_nonces(site), responder=responder
+        ),
         pipeline=site.pipeline,
         backoff=Backoff(burst=0, per_second=1, monotonic=time.monotonic),
         metrics=Metrics(),

@@ -10,7 +10,7 @@ from enroll.policy.names import ComparableName
 from enroll.policy.paths.certificates import PathCertificate
 from enroll.policy.paths.faults import PathError, PathFault
 from enroll.policy.paths.signatures import SignatureChecks
-from enroll.policy.paths.validation import PathRules, validate
+from enroll.policy.paths.validation import CLIENT_PURPOSES, PathRules, validate
 
 LONGEST_PATH = 10
 """How many certificates a path may have, the device's included and the anchor's not."""
@@ -35,11 +35,12 @@ _VALIDATED = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """A CA that a path may end at, and the certificate policies of which it must be then."""
+    """A CA that a path may end at, and what it must be good for then: policies and purposes."""
 
     anchor_id: str
     certificate: PathCertificate
     policies: frozenset[x509.ObjectIdentifier] = frozenset()
+    purposes: frozenset[x509.ObjectIdentifier] = CLIENT_PURPOSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +175,7 @@ class _Search:
             self._rules,
             policies=self._rules.policies or anchor.policies,
             explicit_policy=self._rules.explicit_policy or bool(anchor.policies),
+            purposes=anchor.purposes,
         )
         try:
             expired_for = validate(path[::-1], anchor.certificate, rules, self._signatures)

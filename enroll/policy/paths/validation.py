@@ -37,7 +37,8 @@ class PathRules:
     """The inputs of §6.1.1 besides the path, and what else is asked of it.
 
     `grace` is how long after its end the device's certificate, and no CA's, is still taken.
-    `policies` are the certificate policies of which the path needs one; empty for none.
+    `policies` are the certificate policies of which the path needs one; empty for none. Where
+    extended key usage is limited, `purposes` are those of which it needs one.
     """
 
     at: datetime
@@ -46,6 +47,7 @@ class PathRules:
     explicit_policy: bool = False
     inhibit_policy_mapping: bool = False
     inhibit_any_policy: bool = False
+    purposes: frozenset[x509.ObjectIdentifier] = CLIENT_PURPOSES
 
 
 def validate(
@@ -89,7 +91,7 @@ def validate(
             issuer = certificate
     policies.finish(leaf)
     check_key(leaf)
-    _check_leaf(leaf)
+    _check_leaf(leaf, rules)
     return _check_leaf_dates(leaf, rules)
 
 
@@ -120,13 +122,13 @@ def _check_authority(authority: PathCertificate, rules: PathRules, *, is_anchor:
         raise PathError(
             PathFault.CA_PURPOSE, f"the key of {authority.title} may not sign certificates"
         )
-    if not _is_for_clients(authority):
+    if not _is_for(rules.purposes, authority):
         raise PathError(
             PathFault.CA_PURPOSE, f"{authority.title} is not meant to issue to TLS clients"
         )
 
 
-def _check_leaf(leaf: PathCertificate) -> None:
+def _check_leaf(leaf: PathCertificate, rules: PathRules) -> None:
     """Demand a certificate with which a device may authenticate itself. Raises PathError.
 
     An alternative name is not asked for: IDevIDs may have none (IEEE 802.1AR §8).
@@ -139,7 +141,7 @@ def _check_leaf(leaf: PathCertificate) -> None:
         raise PathError(
             PathFault.CERTIFICATE_PURPOSE, f"the key of {leaf.title} is not for signing"
         )
-    if not _is_for_clients(leaf):
+    if not _is_for(rules.purposes, leaf):
         raise PathError(PathFault.CERTIFICATE_PURPOSE, f"{leaf.title} is not meant for TLS clients")
 
 
@@ -170,9 +172,9 @@ def _check_critical(certificate: PathCertificate) -> None:
             )
 
 
-def _is_for_clients(certificate: PathCertificate) -> bool:
-    purposes = certificate.extension(x509.ExtendedKeyUsage)
-    return purposes is None or not CLIENT_PURPOSES.isdisjoint(purposes)
+def _is_for(purposes: frozenset[x509.ObjectIdentifier], certificate: PathCertificate) -> bool:
+    found = certificate.extension(x509.ExtendedKeyUsage)
+    return found is None or not purposes.isdisjoint(found)
 
 
 def _one_less(room: int, authority: PathCertificate) -> int:

@@ -10,6 +10,7 @@ depends_on = None
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _IS_NOT_ACTIVE = sa.text("status <> 'active'")
+_IS_OPEN = sa.text("state = 'pending' OR state = 'approved' AND kind = 'certificate'")
 _IS_REFUSED = sa.text("outcome IN ('denied', 'failed')")
 
 
@@ -274,27 +275,47 @@ def upgrade() -> None:
     with op.batch_alter_table("device_identities", schema=None) as batch_op:
         batch_op.create_index("device_identities_device", ["device_id"], unique=False)
 
+    op.create_table(
+        "orders",
+        sa.Column("order_id", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("device_id", sa.String(length=36), nullable=False),
+        sa.Column("profile", sa.String(length=64), nullable=False),
+        sa.Column("wish", sa.Text(), nullable=True),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("requested_by", sa.String(length=128), nullable=False),
+        sa.Column("requested_at", sa.String(length=32), nullable=False),
+        sa.Column("expires_at", sa.String(length=32), nullable=False),
+        sa.Column("decided_by", sa.String(length=128), nullable=True),
+        sa.Column("decided_at", sa.String(length=32), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("fingerprint", sa.String(length=64), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"],
+            ["devices.device_id"],
+        ),
+        sa.PrimaryKeyConstraint("order_id"),
+    )
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.create_index(
+            "orders_open",
+            ["device_id", "profile"],
+            unique=True,
+            sqlite_where=_IS_OPEN,
+            postgresql_where=_IS_OPEN,
+        )
+        batch_op.create_index("orders_reference", ["reference"], unique=False)
+        batch_op.create_index("orders_slot", ["device_id", "profile"], unique=False)
+
 
 def downgrade() -> None:
-    with op.batch_alter_table("device_identities", schema=None) as batch_op:
-        batch_op.drop_index("device_identities_device")
-
+    op.drop_table("orders")
     op.drop_table("device_identities")
     op.drop_table("decryption_keys")
-    with op.batch_alter_table("codes", schema=None) as batch_op:
-        batch_op.drop_index("codes_digest")
-        batch_op.drop_index("codes_device")
-
     op.drop_table("codes")
-    with op.batch_alter_table("certificates", schema=None) as batch_op:
-        batch_op.drop_index("certificates_status")
-        batch_op.drop_index("certificates_issued")
-        batch_op.drop_index("certificates_device")
-
     op.drop_table("certificates")
-    with op.batch_alter_table("devices", schema=None) as batch_op:
-        batch_op.drop_index("devices_group")
-
     op.drop_table("devices")
     op.drop_table("trust_anchors")
     op.drop_table("groups")
@@ -302,17 +323,9 @@ def downgrade() -> None:
     op.drop_table("certificate_profiles")
     op.drop_table("versions")
     op.drop_table("tenants")
-    with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.drop_index("events_device")
-
     op.drop_table("events")
     op.drop_table("event_streams")
     op.drop_table("device_keys")
     op.drop_table("crls")
-    with op.batch_alter_table("attempts", schema=None) as batch_op:
-        batch_op.drop_index("attempts_time")
-        batch_op.drop_index("attempts_refused")
-        batch_op.drop_index("attempts_device")
-
     op.drop_table("attempts")
     op.drop_table("access_keys")

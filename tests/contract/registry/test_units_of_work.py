@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from enroll.certificates import CertificateStatus
 from enroll.failures import AlreadyTaken, ConcurrentChange
+from enroll.orders import OrderState
 from enroll.ports import Registry, UnitOfWork
 from tests.support.builders import (
     TENANT,
@@ -26,6 +28,7 @@ from tests.support.builders import (
     an_enrollment_profile,
     an_event,
     an_identity,
+    an_order,
     revoked,
 )
 from tests.support.fakes import START
@@ -36,6 +39,7 @@ Write = Callable[[UnitOfWork], None]
 
 OLD = a_device("old", identities=(an_identity(value="SN-old"),))
 OLD_CODE = a_code(10, device=OLD)
+OLD_ORDER = an_order(10, device=OLD)
 OLD_CERTIFICATE = a_certificate_record(10, device=OLD)
 WAITING = a_certificate_record(11, device=OLD, status=CertificateStatus.PENDING_CONFIRM)
 RETIRED = a_certificate_record(
@@ -69,6 +73,13 @@ READS: dict[str, Read] = {
     ),
     "revoked certificates": lambda uow: uow.certificates.revoked("issuing", START),
     "codes": lambda uow: uow.codes.of_device(OLD.device_id),
+    "order": lambda uow: uow.orders.by_id(OLD_ORDER.order_id),
+    "orders of a slot": lambda uow: uow.orders.in_slot(OLD.device_id, "bootstrap"),
+    "orders of a transaction": lambda uow: uow.orders.by_reference("transaction"),
+    "open orders": lambda uow: uow.orders.open_of(OLD.device_id),
+    "orders": lambda uow: uow.orders.list(),
+    "overdue orders": lambda uow: uow.orders.overdue(START),
+    "pending orders": lambda uow: uow.orders.count_pending(),
     "attempts": lambda uow: uow.attempts.list(),
     "events": lambda uow: uow.events.of_device(OLD.device_id),
     "policy": lambda uow: uow.policy.snapshot(),
@@ -81,6 +92,7 @@ READS: dict[str, Read] = {
 def stage_the_old(uow: UnitOfWork) -> None:
     uow.devices.add(OLD)
     uow.codes.add(OLD_CODE)
+    uow.orders.add(OLD_ORDER)
     for record in (OLD_CERTIFICATE, WAITING, RETIRED):
         uow.certificates.add(record)
     uow.attempts.add(an_attempt(10))
@@ -101,6 +113,11 @@ def stage_one_of_everything(uow: UnitOfWork) -> None:
     )
     uow.codes.consume(OLD_CODE, START)
     uow.codes.add(a_code(20, device=OLD))
+    uow.orders.save(replace(OLD_ORDER, state=OrderState.REJECTED))
+    uow.orders.add(
+        an_order(20, device=OLD, reference="transaction", expires_at=START - timedelta(hours=1))
+    )
+    uow.orders.add(an_order(21, device=OLD, profile="operational"))
     uow.attempts.prune(before=START, keep=0)
     uow.attempts.add(an_attempt(20))
     uow.events.append(an_event(device_id=OLD.device_id, correlation_id="20"))

@@ -23,6 +23,7 @@ from enroll.certificates import CertificateStatus, RevocationReason
 from enroll.device import Device, IdentityKind
 from enroll.events import Outcome
 from enroll.failures import AlreadyTaken, ConcurrentChange, RegistryUnavailable
+from enroll.orders import OrderKind, OrderState
 from enroll.ports import Registry, UnitOfWork
 from enroll.profiles import GroupStatus
 from registry.memory import MemoryRegistry
@@ -45,6 +46,7 @@ from tests.support.builders import (
     an_event,
     an_id,
     an_identity,
+    an_order,
     stage_policy,
 )
 from tests.support.fakes import START
@@ -162,6 +164,30 @@ def code_acts(draw: st.DrawFn) -> Act:
 
 
 @st.composite
+def order_acts(draw: st.DrawFn) -> Act:
+    number, state, at = draw(NUMBERS), draw(st.sampled_from(OrderState)), draw(TIMES)
+    of_a_device = draw(st.booleans())
+    order = an_order(
+        number,
+        device_id=draw(DEVICE_IDS),
+        kind=OrderKind.DEVICE if of_a_device else OrderKind.CERTIFICATE,
+        profile=None if of_a_device else draw(st.sampled_from(["bootstrap", "operational"])),
+        state=state,
+        reference=draw(st.sampled_from([None, "t-1", "t-2"])),
+        requested_at=draw(TIMES),
+        expires_at=draw(TIMES),
+        decided_at=draw(TIMES | st.none()),
+        version=draw(st.integers(1, 2)),
+    )
+    acts = [
+        Act(f"open order {number} {state}", lambda uow: uow.orders.add(order)),
+        Act(f"save order {number} {state}", lambda uow: uow.orders.save(order)),
+        Act(f"prune orders before {at}", lambda uow: uow.orders.prune(at)),
+    ]
+    return draw(st.sampled_from(acts))
+
+
+@st.composite
 def record_acts(draw: st.DrawFn) -> Act:
     """Attempts, events, revocation lists and access keys."""
     number, at, device_id = draw(NUMBERS), draw(TIMES), draw(DEVICE_IDS)
@@ -213,7 +239,13 @@ def policy_acts(draw: st.DrawFn) -> Act:
 
 
 ACTS = st.one_of(
-    device_acts(), key_acts(), certificate_acts(), code_acts(), record_acts(), policy_acts()
+    device_acts(),
+    key_acts(),
+    certificate_acts(),
+    code_acts(),
+    order_acts(),
+    record_acts(),
+    policy_acts(),
 )
 
 
@@ -237,6 +269,11 @@ def looks() -> list[Look]:
             lambda uow: uow.certificates.revoked("issuing", START + 2 * HOUR),
             is_ordered=True,
         ),
+        Look("orders", lambda uow: uow.orders.list(), is_ordered=True),
+        Look("pending orders", lambda uow: uow.orders.list(pending_only=True), is_ordered=True),
+        Look("count of orders", lambda uow: uow.orders.count_pending()),
+        Look("overdue orders", lambda uow: uow.orders.overdue(START + 2 * HOUR), is_ordered=True),
+        Look("by reference", lambda uow: uow.orders.by_reference("t-1"), is_ordered=True),
         Look("attempts", lambda uow: uow.attempts.list(), is_ordered=True),
         Look(
             "denied",
@@ -265,6 +302,17 @@ def looks_at(device: Device) -> list[Look]:
         Look(f"live of {name}", lambda uow: uow.certificates.live_of(device_id)),
         Look(f"all of {name}", lambda uow: uow.certificates.of_device(device_id), is_ordered=True),
         Look(f"codes of {name}", lambda uow: uow.codes.of_device(device_id)),
+        Look(f"orders of {name}", lambda uow: uow.orders.open_of(device_id), is_ordered=True),
+        Look(
+            f"slot of {name}",
+            lambda uow: uow.orders.in_slot(device_id, "bootstrap"),
+            is_ordered=True,
+        ),
+        Look(
+            f"application of {name}",
+            lambda uow: uow.orders.in_slot(device_id, None),
+            is_ordered=True,
+        ),
         Look(f"events of {name}", lambda uow: uow.events.of_device(device_id), is_ordered=True),
     ]
 

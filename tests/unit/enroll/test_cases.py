@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from enroll.certificates import CertificateRecord
-from enroll.result import EnrollmentResult, Issued, Rejected
+from enroll.result import EnrollmentResult, Issued, Pending, Rejected
 from tests.support.cases import CASES, Case, check_outcome
 from tests.support.enrollment import open_site, with_code_in_request
 from tests.support.matrix import MATRIX
@@ -40,7 +40,10 @@ async def test_est_T14_a_code_in_the_request_has_the_outcome_of_one_beside_it(ca
 def _check_result(
     case: Case, result: EnrollmentResult, certificates: Sequence[CertificateRecord]
 ) -> None:
-    if case.reason is None:
+    if case.pending:
+        assert isinstance(result, Pending)
+        assert result.retry_after == 60
+    elif case.reason is None:
         assert isinstance(result, Issued)
         assert result.repeated is case.repeated
         assert result.record in certificates

@@ -18,13 +18,28 @@ def test_every_cause_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("cause", Cause)
-@pytest.mark.parametrize("state", [DeviceState.DELETED, DeviceState.PENDING_APPROVAL])
-def test_nothing_leads_out_of_deleted_or_unapproved(state: DeviceState, cause: Cause) -> None:
-    assert (state, cause) not in TRANSITIONS
+def test_nothing_leads_out_of_deleted(cause: Cause) -> None:
+    assert (DeviceState.DELETED, cause) not in TRANSITIONS
+
+
+def test_lifecycle_T03_T04_a_decision_and_time_alone_lead_out_of_unapproved() -> None:
+    leading = {
+        cause: after
+        for (state, cause), after in TRANSITIONS.items()
+        if state is DeviceState.PENDING_APPROVAL
+    }
+
+    assert leading == {
+        Cause.APPROVE: DeviceState.ENROLLED,
+        Cause.REJECT: DeviceState.DELETED,
+        Cause.APPROVAL_EXPIRED: DeviceState.DELETED,
+    }
 
 
 def test_only_registration_makes_a_device() -> None:
-    assert [cause for state, cause in TRANSITIONS if state is None] == [Cause.REGISTER]
+    making = {cause for state, cause in TRANSITIONS if state is None}
+
+    assert making == {Cause.REGISTER, Cause.APPLY}
 
 
 def test_provisioned_is_reached_only_by_meeting_the_requirements() -> None:

@@ -26,6 +26,7 @@ STATUS = {
     FailureReason.NOT_AUTHORIZED: 403,
     FailureReason.CERTIFICATE_REVOKED: 403,
     FailureReason.BAD_CERTIFICATE_TEMPLATE: 400,
+    FailureReason.TRANSACTION_CONFLICT: 409,
     FailureReason.CA_UNAVAILABLE: 503,
 }
 UNTRUSTED = {FailureReason.SIGNER_NOT_TRUSTED, FailureReason.CERTIFICATE_REVOKED}
@@ -65,7 +66,10 @@ async def _run(
     answer = await post(site, ask)
 
     await check_outcome(site, case, before)
-    if case.reason is None:
+    if case.pending:
+        assert (answer.status, answer.body) == (202, b"")
+        assert CIMultiDict(answer.headers)["Retry-After"] == "60"
+    elif case.reason is None:
         await _check_certificate(site, answer)
     else:
         _check_refusal(case, ask, answer, await _takes_codes(site, ask))

@@ -25,6 +25,7 @@ FAIL_INFO: Mapping[FailureReason, str | None] = {
     FailureReason.NOT_AUTHORIZED: "2",
     FailureReason.CERTIFICATE_REVOKED: "2",
     FailureReason.BAD_CERTIFICATE_TEMPLATE: "2",
+    FailureReason.TRANSACTION_CONFLICT: "2",
     FailureReason.CA_UNAVAILABLE: None,
 }
 UNPROVEN = {FailureReason.NOT_AUTHENTICATED, FailureReason.SIGNER_NOT_TRUSTED}
@@ -81,7 +82,10 @@ async def _run(case: Case) -> None:
     answer = await send(site, message.encode(), ask.profile or "")
 
     await check_outcome(site, case, before)
-    if case.reason is None:
+    if case.pending:
+        reply = read_answer(answer)
+        assert (reply.status, reply.fail_info, reply.envelope) == ("3", None, None)
+    elif case.reason is None:
         await _check_certificate(site, ask, answer)
     else:
         _check_refusal(case, answer)

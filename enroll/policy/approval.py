@@ -1,0 +1,144 @@
+"""When a person has to decide, which order a request belongs to, and what became of it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from enroll.credentials import OneTimeCode
+from enroll.device import Device, DeviceState
+from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
+from enroll.orders import Order, OrderState
+from enroll.policy.wishes import shown_names, shown_subject
+from enroll.profiles import Approval, DeviceGroup
+from enroll.request import EnrollmentRequest, Operation, PollRequest
+
+_ENDS: Mapping[OrderState, tuple[str, str]] = {
+    OrderState.REJECTED: ("approval_rejected", "the request was rejected"),
+    OrderState.EXPIRED: ("approval_expired", "nobody decided on the request in time"),
+    OrderState.CANCELLED: ("approval_cancelled", "the request was cancelled with its device"),
+}
+
+
+def needs_decision(device: Device, group: DeviceGroup, operation: Operation) -> bool:
+    """Tell whether a person decides on this: always while the device itself is undecided."""
+    if device.state is DeviceState.PENDING_APPROVAL:
+        return True
+    rule = group.renewal_approval if operation is Operation.RENEWAL else group.approval
+    return rule is Approval.MANUAL
+
+
+def order_for(
+    orders: Iterable[Order], request: EnrollmentRequest, code: OneTimeCode | None, now: datetime
+) -> Order | None:
+    """Find the order in this slot that the request belongs to, or None if it is to open one.
+
+    `orders` come newest first. It is recognized by its key, whoever signed it anew: what it asks
+    for is compared. A rejected key stays rejected, unless a code was made for it after that.
+    Raises EnrollmentError (TRANSACTION_CONFLICT), NotAuthorized.
+    """
+    orders = tuple(orders)
+    waiting = next((each for each in orders if each.is_open), None)
+    if waiting is not None:
+        check_same_wish(waiting, request)
+        check_not_over(waiting, now)
+        return waiting
+    last = next((each for each in orders if _key_of(each) == request.recognized_by), None)
+    if last is not None and last.state is OrderState.REJECTED:
+        decided_at = last.decided_at or last.requested_at
+        if code is None or code.created_at <= decided_at:
+            raise _end_of(last)
+    return None
+
+
+def opened_by(
+    orders: Iterable[Order], spki_sha256: str, credential_id: str, ended_after: datetime
+) -> Order | None:
+    """Find the order that this key opened by this very credential, if its end is not long ago."""
+    for each in orders:
+        wish = each.wish
+        if wish is None or (wish.spki_sha256, wish.credential_id) != (spki_sha256, credential_id):
+            continue
+        if each.is_open or (each.decided_at or each.requested_at) >= ended_after:
+            return each
+    return None
+
+
+def polled(orders: Iterable[Order], poll: PollRequest) -> Order | None:
+    """Find the order that the poll is about, if its sender proved to have opened it."""
+    for each in orders:
+        wish, profile = each.wish, poll.origin.profile
+        if wish is None or profile not in {None, each.profile}:
+            continue
+        by_key = poll.spki_sha256 is not None and poll.spki_sha256 == wish.spki_sha256
+        proven = poll.credential_id is not None and poll.credential_id == wish.credential_id
+        if by_key or proven:
+            return each
+    return None
+
+
+def check_same_wish(order: Order, request: EnrollmentRequest) -> None:
+    """Demand that the request is the one that opened the order.
+
+    Raises EnrollmentError (TRANSACTION_CONFLICT).
+    """
+    if _key_of(order) != request.recognized_by:
+        raise EnrollmentError(
+            FailureReason.TRANSACTION_CONFLICT,
+            f"order {order.order_id} of this slot waits with another key; reject it to let this "
+            "one in",
+            finding="order_of_another_key",
+            field="publicKey",
+        )
+    wish = order.wish
+    if wish is not None and (wish.subject, wish.names) != (
+        shown_subject(request.certificate_request),
+        shown_names(request.certificate_request),
+    ):
+        raise EnrollmentError(
+            FailureReason.TRANSACTION_CONFLICT,
+            f"order {order.order_id} asked for other names with this key",
+            finding="order_of_other_names",
+        )
+
+
+def check_not_over(order: Order, now: datetime) -> None:
+    """Refuse what was rejected, expired or cancelled. Raises NotAuthorized."""
+    if order.is_open and now >= order.expires_at:
+        order = replace(order, state=OrderState.EXPIRED)
+    if order.state in _ENDS:
+        raise _end_of(order)
+
+
+def _end_of(order: Order) -> NotAuthorized:
+    finding, words = _ENDS[order.state]
+    because = f": {order.reason}" if order.reason else ""
+    return NotAuthorized(f"{words} (order {order.order_id}){because}", finding=finding)
+
+
+def _key_of(order: Order) -> str | None:
+    return order.wish.spki_sha256 if order.wish is not None else None
+
+
+def fulfilled(order: Order, fingerprint: str) -> Order:
+    """Give the order that led to this certificate; who decided on it stays known."""
+    return replace(order, state=OrderState.ISSUED, fingerprint=fingerprint)
+
+
+def decided(
+    order: Order,
+    state: OrderState,
+    now: datetime,
+    *,
+    actor: str,
+    reason: str | None = None,
+    expires_at: datetime | None = None,
+) -> Order:
+    """Give the order as it stands once this was decided."""
+    return replace(
+        order,
+        state=state,
+        decided_by=actor,
+        decided_at=now,
+        reason=reason,
+        expires_at=expires_at or order.expires_at,
+    )

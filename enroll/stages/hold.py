@@ -1,0 +1,105 @@
+"""Hold a request for a person's decision: open its order, or find it still open."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from enroll.credentials import CredentialKind
+from enroll.device import new_id
+from enroll.events import EnrollmentEvent, EventName
+from enroll.orders import Order, OrderKind, Wish
+from enroll.policy.chronicle import Chronicle
+from enroll.policy.wishes import encode_wish, shown_names, shown_subject
+from enroll.ports import Clock, Randomness, UnitOfWork
+from enroll.result import Pending
+from enroll.steps import Held
+from enroll.trace import DecisionTrace
+
+
+class Hold:
+    """Stages the writes; the pipeline adds the attempt and commits.
+
+    Opening an order uses the code up, so that a code opens no second one: from then on it proves
+    the request that opened the order, and nothing else.
+    """
+
+    def __init__(self, clock: Clock, randomness: Randomness) -> None:
+        self._clock = clock
+        self._randomness = randomness
+
+    def __call__(self, step: Held, uow: UnitOfWork, trace: DecisionTrace) -> Pending:
+        reference = step.identified.authenticated.addressed.request.reference
+        order = step.order
+        if order is None:
+            order = self._opened(step, reference)
+            _stage(order, step, uow, self._clock.now())
+        elif reference not in {None, order.reference}:
+            uow.orders.save(replace(order, reference=reference))
+        trace.passed("hold", order.order_id)
+        return pending(order, step.identified.group.approval_retry_after.total_seconds())
+
+    def _opened(self, step: Held, reference: str | None) -> Order:
+        now = self._clock.now()
+        device, group = step.identified.device, step.identified.group
+        addressed = step.identified.authenticated.addressed
+        authentication = step.identified.authenticated.authentication
+        request, origin = addressed.request.certificate_request, addressed.request.origin
+        key_wish = addressed.request.key_wish
+        spki = key_wish.spki if key_wish is not None else request.spki
+        return Order(
+            order_id=new_id(now, self._randomness.octets(10)),
+            kind=OrderKind.CERTIFICATE,
+            device_id=device.device_id,
+            profile=addressed.profile.slug,
+            wish=Wish(
+                operation=addressed.request.operation,
+                protocol=origin.protocol,
+                spki_sha256=addressed.request.recognized_by,
+                subject=shown_subject(request),
+                names=shown_names(request),
+                key_usage=request.key_usage,
+                spki=spki,
+                der=encode_wish(request, spki),
+                credential_kind=authentication.kind,
+                credential_id=authentication.credential_id,
+                peer_address=origin.peer_address,
+                correlation_id=origin.correlation_id,
+            ),
+            reference=reference,
+            requested_by=f"device:{device.device_id}",
+            requested_at=now,
+            expires_at=now + group.approval_timeout,
+        )
+
+
+def pending(order: Order, retry_after: float) -> Pending:
+    return Pending(order_id=order.order_id, retry_after=max(1, int(retry_after)))
+
+
+def _stage(order: Order, step: Held, uow: UnitOfWork, now: datetime) -> None:
+    authentication = step.identified.authenticated.authentication
+    uow.policy.expect(step.identified.authenticated.addressed.policy.version)
+    uow.devices.save(replace(step.identified.device, updated_at=now))
+    uow.orders.add(order)
+    if authentication.code is not None:
+        uow.codes.consume(authentication.code, now)
+    for event in _events(order, step, now):
+        uow.events.append(event)
+
+
+def _events(order: Order, step: Held, now: datetime) -> list[EnrollmentEvent]:
+    authentication = step.identified.authenticated.authentication
+    origin = step.identified.authenticated.addressed.request.origin
+    chronicle = Chronicle(actor=order.requested_by, at=now, correlation_id=origin.correlation_id)
+    events = [
+        chronicle.ordered(
+            EventName.ENROLLMENT_PENDING,
+            order,
+            protocol=origin.protocol.value,
+            credential=authentication.kind.value,
+            peer_address=origin.peer_address,
+        )
+    ]
+    if authentication.kind is CredentialKind.ONE_TIME_CODE:
+        used = authentication.credential_id
+        events.append(chronicle.event(EventName.CODE_USED, order.device_id, code=used))
+    return events
