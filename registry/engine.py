@@ -22,6 +22,7 @@ SQLITE_SETTINGS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # A commit is on disk when it returns.
     "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
 )
 
 
