@@ -8,9 +8,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks import fleet
 from benchmarks.driving import BenchmarkFailed
-from benchmarks.measure import RESULTS, Ratio, environment, read
+from benchmarks.measure import RESULTS, Ratio, cpu_of, environment, read
 from benchmarks.servers import CounterpartMissing
+from tests.support.postgresql import cluster
 
 QUICK = (
     "enroll_in_process",
@@ -35,13 +37,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, help="how often each is driven (default: its own)")
     parser.add_argument("--quick", action="store_true", help=f"send a {_PART}th of the requests")
+    parser.add_argument(
+        "--postgresql",
+        action="store_true",
+        help="keep the registries in a PostgreSQL cluster of its own",
+    )
     given = parser.parse_args(argv)
+    if not given.postgresql:
+        return _run_all(given, fleet.SQLITE)
+    with cluster() as running:
+        databases = fleet.Databases(
+            name="postgresql",
+            create=running.create,
+            cpu=lambda: cpu_of(running.process.pid),
+        )
+        return _run_all(given, databases)
+
+
+def _run_all(given: argparse.Namespace, databases: fleet.Databases) -> int:
     done: list[Mapping[str, Any]] = []
     table: list[Ratio] = []
     whole = True
     for name in given.names or QUICK:
         try:
-            _run(name, given.rounds, quick=given.quick)
+            _run(name, given.rounds, databases, quick=given.quick)
         except CounterpartMissing as missing:
             print(f"{name}: skipped: {missing}")
             continue
@@ -59,10 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if whole and all(each.verdict != "MISSED" for each in table) else 1
 
 
-def _run(name: str, rounds: int | None, *, quick: bool) -> None:
+def _run(name: str, rounds: int | None, databases: fleet.Databases, *, quick: bool) -> None:
     benchmark = importlib.import_module(f"benchmarks.{name}").main
     known = inspect.signature(benchmark).parameters
-    wanted = {}
+    wanted: dict[str, object] = {}
+    if "databases" in known:
+        wanted["databases"] = databases
     if rounds is not None and "rounds" in known:
         wanted["rounds"] = rounds
     if quick and "requests" in known:

@@ -21,20 +21,24 @@ CONNECTIONS = 32
 GOAL = 1.0
 
 
-def main(rounds: int = 7, requests: int = 2_000) -> None:
+def main(
+    rounds: int = 7, requests: int = 2_000, *, databases: fleet.Databases = fleet.SQLITE
+) -> None:
     """Drive both in rotation, then ours by the clock at half of what it can."""
     servers.use_server_core()
     count = (rounds + 2) * requests
     with tempfile.TemporaryDirectory() as folder:
-        home = fleet.make_home(Path(folder) / "home")
+        home = fleet.make_home(Path(folder) / "home", databases)
         fleet.populate(home, 0, count)
         with (
             servers.enroll(home) as ours,
             servers.cfssl(Path(folder) / "cfssl") as theirs,
         ):
+            before = databases.cpu()
             found = rotate(
                 [over_unix(ours, count, requests), cfssl_sign(theirs, count, requests)], rounds
             )
+            database_cpu = (databases.cpu() - before) / ((rounds + 1) * requests)
             latency = _at_half(ours, found, count, requests)
     write(
         "enroll_durable",
@@ -43,6 +47,8 @@ def main(rounds: int = 7, requests: int = 2_000) -> None:
             found.yards("   durable enroll, in yards", "unix"),
             found.yards("   cfssl sign, in yards", "cfssl"),
         ],
+        database=databases.name,
+        database_cpu_us=round(database_cpu * 1e6),
         latency_at_half_ms={"p50": latency.p50 * 1e3, "p99": latency.p99 * 1e3},
         **found.facts(),
     )
@@ -85,4 +91,4 @@ def _at_half(served: servers.Served, found: Rounds, count: int, requests: int) -
 
 
 if __name__ == "__main__":
-    main(*(int(each) for each in sys.argv[1:3]))
+    main(*map(int, sys.argv[1:3]))

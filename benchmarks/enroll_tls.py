@@ -28,15 +28,17 @@ GOAL_FRESH_BESIDE_NGINX = 0.9
 PAGE = b"GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-def main(rounds: int = 5, requests: int = 1_000) -> None:
+def main(
+    rounds: int = 5, requests: int = 1_000, *, databases: fleet.Databases = fleet.SQLITE
+) -> None:
     """Drive all in rotation; each of ours enrolls devices of its own."""
     servers.use_server_core()
     count = (rounds + 1) * requests
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         shown = _client_certificate(place)
-        home = fleet.make_home(place / "home")
-        other = fleet.make_home(place / "other")
+        home = fleet.make_home(place / "home", databases)
+        other = fleet.make_home(place / "other", databases)
         fleet.populate(home, 0, 3 * count)
         fleet.populate(other, 0, count)
         with (
@@ -52,7 +54,7 @@ def main(rounds: int = 5, requests: int = 1_000) -> None:
                 _pages(nginx, shown, requests, place),
             ]
             found = rotate(variants, rounds)
-    write("enroll_tls", _ratios(found), **found.facts())
+    write("enroll_tls", _ratios(found), database=databases.name, **found.facts())
 
 
 def _ratios(found: Rounds) -> list[Ratio]:
@@ -127,4 +129,4 @@ def _client_certificate(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main(*(int(each) for each in sys.argv[1:3]))
+    main(*map(int, sys.argv[1:3]))

@@ -5,7 +5,7 @@ import hashlib
 import os
 import tempfile
 from base64 import b64encode, encodebytes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +36,21 @@ _ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Databases:
+    """Where homes keep their registry: `create` gives a URL, or None for a file in the home.
+
+    `cpu` tells the CPU seconds that a database server has used so far, beside our own.
+    """
+
+    name: str
+    create: Callable[[], str | None]
+    cpu: Callable[[], float]
+
+
+SQLITE = Databases(name="sqlite", create=lambda: None, cpu=lambda: 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One device of the fleet: all that it is follows from its number."""
 
@@ -54,10 +69,11 @@ class Member:
         return new_one_time_code(_octets("code", self.number))
 
 
-def make_home(path: Path, database: str | None = None) -> Home:
+def make_home(path: Path, databases: Databases = SQLITE) -> Home:
     """Make an installation as `enroll init` does."""
     home = Home(path)
-    asyncio.run(initialize(home, Wishes(name="Benchmark", hosts=("127.0.0.1",), database=database)))
+    wishes = Wishes(name="Benchmark", hosts=("127.0.0.1",), database=databases.create())
+    asyncio.run(initialize(home, wishes))
     return home
 
 
@@ -115,7 +131,8 @@ def _insert(
         wrapped = code["wrapped"] and office.secrets.wrap(code_id, each.code)
         secret = {"digest": office.secrets.digest(each.code), "wrapped": wrapped}
         new_codes.append({**code, **key, "code_id": code_id, **secret})
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    sqlite = connection.dialect.name == "sqlite"
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else "BEGIN")
     connection.execute(devices.insert(), new_devices)
     connection.execute(device_identities.insert(), new_identities)
     connection.execute(codes.insert(), new_codes)

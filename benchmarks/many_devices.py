@@ -26,15 +26,20 @@ GOAL_READY_SECONDS = 3.0
 GOAL_MEGABYTES = 200.0
 
 
-def main(rounds: int = 5, many: int = 1_000_000) -> None:
+def main(
+    rounds: int = 5, many: int = 1_000_000, *, databases: fleet.Databases = fleet.SQLITE
+) -> None:
     """Give each round a home of a thousand devices, all of which enroll, and the one large home."""
     servers.use_server_core()
     spread = range(0, many, many // ((rounds + 1) * FEW))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        few = [fleet.make_home(Path(folder) / f"few-{number}") for number in range(rounds + 1)]
+        few = [
+            fleet.make_home(Path(folder) / f"few-{number}", databases)
+            for number in range(rounds + 1)
+        ]
         for each in few:
             fleet.populate(each, 0, FEW)
-        large = fleet.make_home(Path(folder) / "large")
+        large = fleet.make_home(Path(folder) / "large", databases)
         fleet.populate(large, 0, many)
         small = [stack.enter_context(servers.enroll(each)) for each in few]
         served = stack.enter_context(servers.enroll(large))
@@ -48,6 +53,7 @@ def main(rounds: int = 5, many: int = 1_000_000) -> None:
             ratio(f"G7 {name}: seconds until ready", [served.seconds_to_ready], GOAL_READY_SECONDS),
             ratio(f"G7 {name}: megabytes resident", [resident], GOAL_MEGABYTES),
         ],
+        database=databases.name,
         **found.facts(),
     )
 
@@ -82,4 +88,4 @@ def _drive(served: servers.Served, packed: str, first: int) -> Drive:
 
 
 if __name__ == "__main__":
-    main(*(int(each) for each in sys.argv[1:3]))
+    main(*map(int, sys.argv[1:3]))
