@@ -63,26 +63,54 @@ class SQLRegistry:
         self.engine.dispose()
 
 
+class SQLSession:
+    """Implements `registry.session.Session`: what the repositories of one unit share.
+
+    They do not know the unit itself: it would be a circle, for the garbage collector to find.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._view: View | None = None
+        self.writes: list[Write] = []
+        self.events: list[EnrollmentEvent] = []
+
+    async def read(self, query: Query, values: Mapping[str, object] = NO_VALUES) -> Rows:
+        if self._view is None:
+            self._view = await self._database.read()
+        return await self._view.rows(query, values)
+
+    def stage(self, write: Write) -> None:
+        self.writes.append(write)
+
+    async def end_reading(self) -> None:
+        if self._view is not None:
+            view, self._view = self._view, None
+            await view.close()
+
+    def clear(self) -> None:
+        """Forget what was staged."""
+        self.writes.clear()
+        self.events.clear()
+
+
 class SQLUnitOfWork:
     """Implements `enroll.ports.UnitOfWork`."""
 
     def __init__(self, database: Database, cache: PolicyCache, writer: Writer) -> None:
-        self._database = database
         self._writer = writer
-        self._view: View | None = None
-        self._writes: list[Write] = []
-        self._events: list[EnrollmentEvent] = []
-        self.devices = SQLDevices(self)
-        self.keys = SQLKeys(self)
-        self.certificates = SQLCertificates(self)
-        self.codes = SQLCodes(self)
-        self.decryption_keys = SQLDecryptionKeys(self)
-        self.orders = SQLOrders(self)
-        self.attempts = SQLAttempts(self)
-        self.events = SQLEventLog(self, self._events)
-        self.policy = SQLPolicy(self, cache)
-        self.crls = SQLRevocationLists(self)
-        self.access_keys = SQLAccessKeys(self)
+        self._session = session = SQLSession(database)
+        self.devices = SQLDevices(session)
+        self.keys = SQLKeys(session)
+        self.certificates = SQLCertificates(session)
+        self.codes = SQLCodes(session)
+        self.decryption_keys = SQLDecryptionKeys(session)
+        self.orders = SQLOrders(session)
+        self.attempts = SQLAttempts(session)
+        self.events = SQLEventLog(session, session.events)
+        self.policy = SQLPolicy(session, cache)
+        self.crls = SQLRevocationLists(session)
+        self.access_keys = SQLAccessKeys(session)
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,33 +121,19 @@ class SQLUnitOfWork:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._end_reading()
-        self._writes.clear()
-        self._events.clear()
-
-    async def read(self, query: Query, values: Mapping[str, object] = NO_VALUES) -> Rows:
-        if self._view is None:
-            self._view = await self._database.read()
-        return await self._view.rows(query, values)
-
-    def stage(self, write: Write) -> None:
-        self._writes.append(write)
+        await self._session.end_reading()
+        self._session.clear()
 
     async def commit(self) -> None:
-        await self._end_reading()
-        if not self._writes and not self._events:
+        session = self._session
+        await session.end_reading()
+        if not session.writes and not session.events:
             return
         outcome = asyncio.get_running_loop().create_future()
-        unit = Unit(tuple(self._writes), tuple(self._events), outcome)
-        self._writes.clear()
-        self._events.clear()
+        unit = Unit(tuple(session.writes), tuple(session.events), outcome)
+        session.clear()
         self._writer.submit(unit)
         await outcome
-
-    async def _end_reading(self) -> None:
-        if self._view is not None:
-            view, self._view = self._view, None
-            await view.close()
 
 
 class SQLEventLog:

@@ -77,7 +77,9 @@ async def read_body(
             return await _read_bounded(payload, octets)
     except TimeoutError:
         return TransportFault.BODY_TIMEOUT, b""
-    except (RequestPayloadError, HttpProcessingError, ConnectionError):
+    except (RequestPayloadError, HttpProcessingError, ConnectionError) as error:
+        # It was raised out of a future that its own traceback holds, and with it the connection.
+        error.__traceback__ = None
         raise Unreadable(400, "The body of this request cannot be read.") from None
 
 

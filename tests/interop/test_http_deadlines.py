@@ -1,7 +1,10 @@
 """Whoever is slow is let go: each wait for a client has its end (security T6, S14; est-H12)."""
 
+import gc
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from protocols.wire import WireRequest, WireResponse
 from server.config.model import LimitsSection
+from server.http.connection import HTTPConnection
 from server.http.limits import ConnectionLimits
 from tests.support.listening import (
     LOOPS,
@@ -268,3 +272,43 @@ def test_the_socket_of_this_host_is_for_its_owner_alone(tmp_path: Path, loop: st
             connection.connect(str(path))
             connection.sendall(GOOD)
             assert answer_from(connection).startswith(b"HTTP/1.1 200")
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def connections_kept() -> int:
+    return sum(isinstance(each, HTTPConnection) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("octets", [b"", HEAD, HEAD + b"Content-Length: 5\r\n\r\n12", GOOD])
+@pytest.mark.parametrize("by_client", [True, False], ids=["by client", "by deadline"])
+def test_security_S14_what_a_lost_connection_held_is_freed_at_once(
+    octets: bytes, loop: str, pki: TestPKI, *, by_client: bool
+) -> None:
+    """Freed by the collector only, thousands would make it stop all others for long."""
+    limits = (
+        PATIENT if by_client else replace(PATIENT, header_seconds=SOON, keep_alive_seconds=SOON)
+    )
+    with (
+        listening(
+            limits=limits, body_seconds=LATER if by_client else SOON, loop=loop, pki=pki
+        ) as it,
+        without_collector(),
+    ):
+        before = connections_kept()
+        connection = it.secure(pki.client())
+        connection.sendall(octets)
+        if not by_client:
+            received(connection)
+        connection.close()
+
+        assert it.left_open() == 0
+        assert wait_until(lambda: connections_kept() <= before)

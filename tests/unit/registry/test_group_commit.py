@@ -1,7 +1,9 @@
 """One transaction for many units of work, and an answer to each only after it is on disk."""
 
 import asyncio
+import gc
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -187,3 +189,21 @@ async def test_two_registries_write_two_chains_into_one_database(log: AuditLog) 
     report = log.verify()
     assert report.faults == []
     assert report.events == 17 + 100
+
+
+async def test_a_unit_that_has_ended_leaves_nothing_to_the_collector(
+    registry: SQLRegistry,
+) -> None:
+    """One a request would keep it busy, and the collector stops everything else."""
+    gc.disable()
+    try:
+        async with registry.unit_of_work() as unit:
+            await unit.devices.by_id(a_device().device_id)
+            unit.attempts.add(an_attempt(1))
+            await unit.commit()
+        gone = weakref.ref(unit.devices)
+        del unit
+
+        assert gone() is None
+    finally:
+        gc.enable()
