@@ -48,6 +48,10 @@ class NoLabels:
     def profile(self, label: str | None) -> None:
         del label
 
+    def makes_keys(self, label: str | None) -> bool:
+        del label
+        return False
+
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         del label
         return ()

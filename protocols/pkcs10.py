@@ -1,18 +1,31 @@
 """PKCS#10 (RFC 2986): DER to `CertificateRequest`, its proof of possession verified."""
 
+from collections.abc import Callable
 from hashlib import sha256
+from typing import NamedTuple, TypeVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from enroll.failures import EnrollmentError, Malformed
 from enroll.request import CertificateRequest
 from protocols.limits import DEFAULT_LIMITS, DERLimits
 from protocols.names import read_general_names, read_name
-from protocols.pkcs10_form import Parts, take_apart
+from protocols.pkcs10_form import Parts, take_apart, take_apart_keyless
 from protocols.request_attributes import Wishes, read_attributes
 from protocols.signatures import bare_request, check_signature
 
 _NO_WISHES = Wishes()
+
+T = TypeVar("T")
+
+
+class Keyless(NamedTuple):
+    """A request for a key as well: what it wishes, its own key that does not count, all it says."""
+
+    request: CertificateRequest
+    spki: bytes
+    attributes: bytes
 
 
 def decode(
@@ -27,8 +40,20 @@ def decode(
     Raises Malformed, and EnrollmentError with UNSUPPORTED_ALGORITHM, BAD_CERTIFICATE_TEMPLATE
     or BAD_PROOF_OF_POSSESSION; nothing else, whatever the octets.
     """
+    return _guarded(lambda: _decode(request, limits, sha1=sha1))
+
+
+def decode_without_key(request: bytes, limits: DERLimits = DEFAULT_LIMITS) -> Keyless:
+    """Read a certification request, passing over its key and its signature (RFC 7030 §4.4.1).
+
+    Raises Malformed.
+    """
+    return _guarded(lambda: _decode_without_key(request, limits))
+
+
+def _guarded(read: Callable[[], T]) -> T:
     try:
-        return _decode(request, limits, sha1=sha1)
+        return read()
     except EnrollmentError:
         raise
     except Exception as error:
@@ -42,12 +67,29 @@ def _decode(request: bytes, limits: DERLimits, *, sha1: bool) -> CertificateRequ
     public_key = bare.public_key()
     check_signature(bare, public_key, parts.key, parts.algorithm, parts.signature, parts.info)
     wishes = read_attributes(parts.attributes, limits) if parts.attributes else _NO_WISHES
+    return _request(request, bare.subject, wishes, public_key, parts.spki)
+
+
+def _decode_without_key(request: bytes, limits: DERLimits) -> Keyless:
+    parts = take_apart_keyless(request, limits)
+    wishes = read_attributes(parts.attributes, limits)
+    wanted = _request(request, read_name(parts.subject), wishes, None, b"")
+    return Keyless(wanted, parts.spki, parts.attributes)
+
+
+def _request(
+    request: bytes,
+    subject: x509.Name,
+    wishes: Wishes,
+    public_key: CertificatePublicKeyTypes | None,
+    spki: bytes,
+) -> CertificateRequest:
     return CertificateRequest(
-        subject=bare.subject,
+        subject=subject,
         subject_alternative_names=_names(wishes.subject_alternative_names),
         public_key=public_key,
-        spki=parts.spki,
-        spki_sha256=sha256(parts.spki).hexdigest(),
+        spki=spki,
+        spki_sha256=sha256(spki).hexdigest() if spki else "",
         key_usage=wishes.key_usage,
         der_sha256=sha256(request).hexdigest(),
         change_subject_name=(

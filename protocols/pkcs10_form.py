@@ -36,6 +36,25 @@ class Parts(NamedTuple):
     """The octets that the BIT STRING holds."""
 
 
+class KeylessParts(NamedTuple):
+    """A request whose key and signature are not looked at. Elements are whole, as in `Parts`."""
+
+    subject: bytes
+    spki: bytes
+    attributes: bytes
+
+
+def take_apart_keyless(request: bytes, limits: DERLimits) -> KeylessParts:
+    """Check the limits and the form, and judge neither algorithms, key nor signature.
+
+    Raises Malformed.
+    """
+    check_der(request, limits)
+    info, _, _ = _outer(request)
+    _, subject, spki, attributes = _inner(info)
+    return KeylessParts(subject.whole, spki.whole, attributes.content)
+
+
 def take_apart(request: bytes, limits: DERLimits, *, sha1: bool = False) -> Parts:
     """Check the limits, and judge algorithms and key (`protocols.public_keys`).
 
@@ -47,13 +66,8 @@ def take_apart(request: bytes, limits: DERLimits, *, sha1: bool = False) -> Part
 
 def _of_any_kind(request: bytes, limits: DERLimits, *, sha1: bool = False) -> Parts:
     check_der(request, limits)
-    (outer,) = der.split(request)
-    info, algorithm, signature = _split(outer, (der.SEQUENCE, der.SEQUENCE, der.BIT_STRING))
-    version, subject, spki, attributes = _split(
-        info, (der.INTEGER, der.SEQUENCE, der.SEQUENCE, der.CONTEXT_0)
-    )
-    if version.whole != VERSION_1:
-        raise Malformed("the certification request is not of version 1")
+    info, algorithm, signature = _outer(request)
+    _, subject, spki, attributes = _inner(info)
     if signature.content[0] != 0:
         # Otherwise one signature would have several encodings.
         raise Malformed("the signature is not made of whole octets")
@@ -133,6 +147,18 @@ def _fits(request: bytes, limits: DERLimits) -> bool:
         and limits.depth > _DEPTH + 1
         and limits.oid_octets >= _OID_OCTETS
     )
+
+
+def _outer(request: bytes) -> list[der.Element]:
+    (outer,) = der.split(request)
+    return _split(outer, (der.SEQUENCE, der.SEQUENCE, der.BIT_STRING))
+
+
+def _inner(info: der.Element) -> list[der.Element]:
+    parts = _split(info, (der.INTEGER, der.SEQUENCE, der.SEQUENCE, der.CONTEXT_0))
+    if parts[0].whole != VERSION_1:
+        raise Malformed("the certification request is not of version 1")
+    return parts
 
 
 def _split(outer: der.Element, tags: tuple[int, ...]) -> list[der.Element]:

@@ -48,7 +48,7 @@ def read_attributes(attributes: bytes, limits: DERLimits) -> Wishes:
     change = values.get(CHANGE_SUBJECT_NAME)
     return read_wishes(
         requested_extensions(values),
-        _only_one(change) if change is not None else None,
+        only_one(change) if change is not None else None,
         _challenge_password(challenge) if challenge is not None else None,
         limits,
     )
@@ -90,7 +90,7 @@ def attribute_values(content: bytes) -> dict[bytes, list[der.Element]]:
 def requested_extensions(attributes: dict[bytes, list[der.Element]]) -> dict[bytes, bytes]:
     """Give the value of each requested extension by its OBJECT IDENTIFIER in DER."""
     lists = [
-        _only_one(attributes[kind])
+        only_one(attributes[kind])
         for kind in (_EXTENSION_REQUEST, _MICROSOFT_EXTENSION_REQUEST)
         if kind in attributes
     ]
@@ -153,7 +153,7 @@ def _change_of_names(change: der.Element) -> tuple[bytes | None, bytes | None]:
 
 def _challenge_password(values: list[der.Element]) -> str:
     """Read RFC 2985 §5.4.1 challengePassword."""
-    value = _only_one(values)
+    value = only_one(values)
     encoding = _STRINGS.get(value.tag)
     if encoding is None:
         raise Malformed("the challengePassword is of no string type that is read here")
@@ -167,7 +167,7 @@ def _challenge_password(values: list[der.Element]) -> str:
     return password
 
 
-def _only_one(values: list[der.Element]) -> der.Element:
+def only_one(values: list[der.Element]) -> der.Element:
     if len(values) != 1:
         raise Malformed("an attribute of one value has none, or several")
     return values[0]

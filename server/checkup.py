@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ca.ceremony import ISSUING, ROOT
 from enroll.failures import EnrollmentError
+from enroll.options import ServerKeyGeneration
+from enroll.policy.key_generation import STRENGTHS
+from enroll.profiles import PolicySnapshot
 from registry.tables import certificates
 from server.clock import SystemClock
 from server.config.load import Config, ConfigurationError, load_config
@@ -24,6 +27,8 @@ from server.times import print_duration, rfc3339
 from server.wiring import Office, open_key, open_office, open_secrets, read_certificate
 
 SOON = timedelta(days=90)
+WEAKEST_CIPHER = 128
+"""The bits of the weakest cipher that device listeners take (`server.http.tls`)."""
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
@@ -90,11 +95,34 @@ async def _registry(home: Home, config: Config) -> list[Finding]:
     try:
         policy = await office.policy()
         words = f"{len(policy.enrollment_profiles)} profiles, policy version {policy.version}"
-        return [_good("database", words), _clock(office), *[each async for each in _crls(office)]]
+        return [
+            _good("database", words),
+            _clock(office),
+            *_key_generation(policy),
+            *[each async for each in _crls(office)],
+        ]
     except EnrollmentError as error:
         return [_wrong("database", error.detail)]
     finally:
         await office.close()
+
+
+def _key_generation(policy: PolicySnapshot) -> Iterator[Finding]:
+    """Look for keys that not every cipher of ours may carry (RFC 7030 §4.4, est-K6)."""
+    for profile in policy.enrollment_profiles.values():
+        if profile.est.server_key_generation is not ServerKeyGeneration.ALLOWED:
+            continue
+        strong = [
+            each.value
+            for each in profile.est.key_generation_algorithms
+            if STRENGTHS[each] > WEAKEST_CIPHER
+        ]
+        name = f"key generation {profile.slug}"
+        if strong:
+            words = f"{', '.join(strong)}: refused to clients that know AES-128 alone"
+            yield _warning(name, words)
+        else:
+            yield _good(name, "every cipher is strong enough for the keys")
 
 
 def _clock(office: Office) -> Finding:

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Set as AbstractSet
+from functools import partial
 
-from ca.service import MESSAGE_SIGNER, SCEP_RA
+from ca.service import KEY_GENERATION, MESSAGE_SIGNER, SCEP_RA
 from enroll.profiles import ProtocolName
 from protocols.est.handler import ESTHandler
 from protocols.est.messages import ESTOperation
@@ -14,6 +15,7 @@ from protocols.wire import ProtocolHandler
 from server.backoff import Backoff
 from server.exchange import ProtocolEndpoint
 from server.http.routes import Mount
+from server.key_packages import key_package_signer
 from server.labels import Labels, PolicyMirror
 from server.message_signer import MessageSigner
 from server.observability.metrics import Metrics
@@ -28,6 +30,7 @@ EST_RECORDED = frozenset(
     {
         ESTOperation.SIMPLE_ENROLL.value,
         ESTOperation.SIMPLE_REENROLL.value,
+        ESTOperation.SERVER_KEY_GENERATION.value,
         ESTOperation.FULL_CMC.value,
     }
 )
@@ -75,6 +78,7 @@ class DevicePaths:
             Labels(self._mirror, ProtocolName.EST, self._works.ca_certificates),
             nonces=Nonces(self._works.office.secrets.nonce_key),
             responder=MessageSigner(self._services.of(MESSAGE_SIGNER)).responder,
+            key_package_signer=partial(key_package_signer, self._services.of(KEY_GENERATION)),
         )
         return self._endpoint(ProtocolName.EST, handler, EST_RECORDED)
 

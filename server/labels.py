@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from enroll.options import ServerKeyGeneration
 from enroll.ports import Registry
 from enroll.profiles import EnrollmentProfile, PolicySnapshot, ProtocolName
 from enroll.stages.address import default_profile
@@ -47,6 +48,16 @@ class Labels:
         if label is None:
             return default_profile(policy)
         return policy.enrollment_profiles.get(label)
+
+    def makes_keys(self, label: str | None) -> bool:
+        """Tell whether keys are made for devices there; without a label, anywhere."""
+        profiles = self._mirror.policy.enrollment_profiles
+        asked = profiles.values() if label is None else filter(None, [profiles.get(label)])
+        return any(
+            each.est.server_key_generation is ServerKeyGeneration.ALLOWED
+            for each in asked
+            if self._protocol in each.protocols
+        )
 
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         """Give the CA certificates for a label, DER: one CA serves them all."""

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 from enroll.credentials import CredentialKind
-from enroll.options import ChallengePasswordRule, LinkingRule
+from enroll.options import ChallengePasswordRule, ESTOptions, LinkingRule, ServerKeyGeneration
 from enroll.policy.names import (
     ALTERNATIVE_NAME_KINDS,
     ATTRIBUTE_TYPES,
@@ -82,6 +82,8 @@ def check_enrollment_profile(profile: EnrollmentProfile, policy: PolicySnapshot)
     _check_durations(profile)
     _check_est(profile)
     _check_can_renew(profile, wanted)
+    if profile.est.server_key_generation is ServerKeyGeneration.ALLOWED:
+        _check_key_generation(profile.est, wanted)
 
 
 def check_certificate_profile(profile: CertificateProfile) -> None:
@@ -159,6 +161,19 @@ def _check_durations(profile: EnrollmentProfile) -> None:
     ):
         if not timedelta(0) <= duration <= MAXIMUM_VALIDITY:
             raise PolicyError(f"{key}: expected nothing to thirty years, such as 24h")
+
+
+def _check_key_generation(options: ESTOptions, wanted: CertificateProfile) -> None:
+    made = options.key_generation_algorithms
+    if not made:
+        raise PolicyError("est.key_generation_algorithms: expected at least one, such as p-256")
+    allowed = {each.value for each in wanted.key_algorithms}
+    refused = [each.value for each in made if each.value not in allowed]
+    if refused:
+        raise PolicyError(
+            f"est.key_generation_algorithms: certificate profile {wanted.name!r} does not allow "
+            f"{', '.join(refused)}"
+        )
 
 
 def _check_can_renew(profile: EnrollmentProfile, wanted: CertificateProfile) -> None:

@@ -25,6 +25,10 @@ class ContentEncryption(Enum):
     DES_CBC = "des-cbc"
 
     @property
+    def oid(self) -> bytes:
+        return _OIDS[self]
+
+    @property
     def key_octets(self) -> int:
         return _KEY_OCTETS[self]
 

@@ -76,6 +76,11 @@ class KeyAgreement:
     key_identifier: bytes | None = None
     envelope_version = 2
 
+    @property
+    def scheme(self) -> KeyAgreementScheme:
+        """Tell which scheme it is going to be. Raises UNSUPPORTED_ALGORITHM."""
+        return _agree(self.certificate)[0]
+
     def encode(self, content_key: bytes) -> bytes:
         """Agree on a key with an ephemeral one of ours. Raises UNSUPPORTED_ALGORITHM."""
         scheme, originator, secret = _agree(self.certificate)

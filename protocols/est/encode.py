@@ -10,15 +10,19 @@ from protocols.est.messages import (
     CERTIFICATE,
     CERTIFICATES,
     CSR_ATTRIBUTES,
+    GENERATED_KEY,
+    PKCS8,
     AnswerLayout,
 )
 from protocols.wire import WireResponse
 
 CACHE_CONTROL = ("Cache-Control", "public, max-age=300")
 LINE = 64
+BOUNDARY = "est-server-generated-key"
 # Ignored by RFC 8951 §3, and needed by Bouncy Castle 1.72.
 _TRANSFER_ENCODING = ("Content-Transfer-Encoding", "base64")
 ENCODED = (_TRANSFER_ENCODING,)
+_PART_ENCODING = "Content-Transfer-Encoding: base64\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,29 @@ def encode_certificate(certificate: bytes, layout: AnswerLayout) -> WireResponse
         media_type=CERTIFICATE,
         body=encode_base64(certs_only.encode((certificate,)), layout),
         headers=ENCODED,
+    )
+
+
+def encode_key_and_certificate(
+    key: bytes, certificate: bytes, layout: AnswerLayout, *, encrypted: bool
+) -> WireResponse:
+    """Answer with a private key and its certificate (RFC 7030 §4.4.2).
+
+    The second part is the very answer of /simpleenroll. No line of base64 begins with a hyphen, so
+    the boundary need not be searched for.
+    """
+    simple = encode_certificate(certificate, layout)
+    media_type = GENERATED_KEY if encrypted else PKCS8
+    parts = ((media_type, encode_base64(key, layout)), (simple.media_type, simple.body))
+    body = b"".join(
+        f"--{BOUNDARY}\r\nContent-Type: {kind}\r\n{_PART_ENCODING}\r\n".encode() + content + b"\r\n"
+        for kind, content in parts
+    )
+    return WireResponse(
+        status=200,
+        media_type=f'multipart/mixed; boundary="{BOUNDARY}"',
+        body=body + f"--{BOUNDARY}--\r\n".encode(),
+        headers=(("Cache-Control", "no-store"),),
     )
 
 

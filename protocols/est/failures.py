@@ -12,6 +12,7 @@ PLAIN_TEXT = "text/plain; charset=utf-8"
 Headers = tuple[tuple[str, str], ...]
 DEFAULT_RETRY_AFTER = 5
 _FIELD_CHARACTERS = 64
+_NO_OPERATION = "There is no such operation here."
 
 # Status and sentence for every reason. UNKNOWN_DEVICE and NOT_AUTHORIZED are one and the same on
 # the wire, so that nobody learns which devices there are.
@@ -79,6 +80,8 @@ _PLAINLY = {
     "approval_rejected": "This enrollment was rejected.",
     "approval_expired": "Nobody decided on this enrollment in time.",
     "approval_cancelled": "This enrollment was cancelled.",
+    "cipher_too_weak": "The TLS cipher is weaker than the key that it would carry.",
+    "cipher_unknown": "Here a key is only sent encrypted; name a key to encrypt it with.",
 }
 # RFC 7030 §3.5: the text tells what is required. A wrong value and none that could be compared are
 # told apart for the operator only.
@@ -132,6 +135,8 @@ def _in_words(status: int, rejected: Rejected) -> WireResponse:
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER
         headers = (("Retry-After", str(max(1, wait))),)
+    if rejected.finding == "key_generation_off":
+        status, sentence = HTTPStatus.NOT_FOUND, _NO_OPERATION
     if rejected.reason is FailureReason.NOT_AUTHORIZED:
         sentence = _PLAINLY.get(rejected.finding, sentence)
     if rejected.reason is FailureReason.BAD_PROOF_OF_POSSESSION:
@@ -148,15 +153,13 @@ def encode_pending(retry_after: int) -> WireResponse:
 
 
 def unknown_path(correlation_id: str, detail: str) -> ProtocolViolation:
-    return _violation(
-        404, "There is no such operation here.", "unknown_path", correlation_id, detail
-    )
+    return _violation(404, _NO_OPERATION, "unknown_path", correlation_id, detail)
 
 
 def unknown_profile(correlation_id: str, label: str) -> ProtocolViolation:
     return _violation(
         404,
-        "There is no such operation here.",
+        _NO_OPERATION,
         "unknown_profile",
         correlation_id,
         f"no profile {label!r} is reached by EST",

@@ -4,19 +4,28 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 
 from enroll.credentials import Credential, CredentialKind, HTTPBasic, HTTPDigest
 from enroll.failures import EnrollmentError, NotAuthenticated
+from enroll.key_generation import KeyWish
 from enroll.options import ESTOptions
 from enroll.profiles import ProtocolName
-from enroll.request import EnrollmentRequest, Operation, RequestOrigin, accepted_credentials
+from enroll.request import (
+    CertificateRequest,
+    EnrollmentRequest,
+    Operation,
+    RequestOrigin,
+    accepted_credentials,
+)
 from enroll.result import EnrollmentResult, Issued, Pending, Rejected
 from protocols import pkcs10
 from protocols.cmc.responder import Responder
 from protocols.est import decode, encode, failures
 from protocols.est.challenges import BASIC, challenges
 from protocols.est.full_cmc import FullCMC, FullCMCExchange
+from protocols.est.key_delivery import KeyPackageSigner, key_answer, no_signer, read_delivery
 from protocols.est.messages import (
     CLIENT_CERTIFICATE,
     AnswerLayout,
@@ -31,6 +40,8 @@ from protocols.wire import WireRequest, WireResponse
 _OPERATIONS = {
     ESTOperation.SIMPLE_ENROLL: Operation.INITIAL,
     ESTOperation.SIMPLE_REENROLL: Operation.RENEWAL,
+    # RFC 7030 §4.4.1: as an enrollment or a re-enrollment, which the request does not say.
+    ESTOperation.SERVER_KEY_GENERATION: Operation.BY_CERTIFICATE,
 }
 STALE = "nonce_stale"
 """What is found where an answer is to a challenge that is no longer good."""
@@ -46,13 +57,13 @@ class ESTExchange:
     """One enrollment: the request, and how its sender must have the answer."""
 
     request: EnrollmentRequest
-    layout: AnswerLayout
     authorization_shown: bool
     nonces: Nonces = field(repr=False)
+    answer: Callable[[Issued], WireResponse] = field(repr=False)
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
         if isinstance(result, Issued):
-            return encode.encode_certificate(result.record.der, self.layout)
+            return self.answer(result)
         if isinstance(result, Pending):
             return failures.encode_pending(result.retry_after)
         return _refusal(
@@ -71,6 +82,7 @@ class ESTHandler:
     limits: DERLimits = DEFAULT_LIMITS
     nonces: Nonces = field(default_factory=lambda: Nonces(secrets.token_bytes(KEY_OCTETS)))
     responder: Callable[[], Responder | None] = _nobody
+    key_package_signer: Callable[[], KeyPackageSigner] = no_signer
     _ca_certificates: dict[tuple[str | None, AnswerLayout], encode.CACertificatesAnswer] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -90,18 +102,23 @@ class ESTHandler:
             return self._answer_ca_certificates(wire, address.label)
         decode.check_media_type(wire)
         self._check_not_asking(wire, address.label, operation)
-        origin = self.origin(wire)
+        if address.operation is ESTOperation.SERVER_KEY_GENERATION:
+            wanted, wish, answer = self._key_generation(wire)
+        else:
+            wanted, wish = pkcs10.decode(decode.decode_body(wire.body), self.limits), None
+            answer = partial(_answer, layout=decode.decode_layout(wire))
         return ESTExchange(
             request=EnrollmentRequest(
-                origin=origin,
+                origin=self.origin(wire),
                 operation=operation,
-                certificate_request=pkcs10.decode(decode.decode_body(wire.body), self.limits),
+                certificate_request=wanted,
                 credentials=_credentials(wire, decode.decode_authorization(wire, self.nonces)),
                 channel=wire.channel,
+                key_wish=wish,
             ),
-            layout=decode.decode_layout(wire),
             authorization_shown=decode.authorization_shown(wire) is not None,
             nonces=self.nonces,
+            answer=answer,
         )
 
     def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:
@@ -133,6 +150,21 @@ class ESTHandler:
             ),
             credentials_shown=tuple(each for each in shown if each is not None),
         )
+
+    def _key_generation(
+        self, wire: WireRequest
+    ) -> tuple[CertificateRequest, KeyWish, Callable[[Issued], WireResponse]]:
+        """Read a request for a key; who signs the answer has to be there before the key is made."""
+        asked = pkcs10.decode_without_key(decode.decode_body(wire.body), self.limits)
+        delivery = read_delivery(asked.attributes)
+        answer = partial(
+            key_answer,
+            layout=decode.decode_layout(wire),
+            delivery=delivery,
+            signed_by=self.key_package_signer() if delivery is not None else None,
+        )
+        recipient = delivery.wanted if delivery is not None else None
+        return asked.request, KeyWish(spki=asked.spki, recipient=recipient), answer
 
     def _check_not_asking(self, wire: WireRequest, label: str | None, operation: Operation) -> None:
         """Let a request without a body and a credential have the challenge that it is sent for.
@@ -168,6 +200,9 @@ class ESTHandler:
             )
         if address.operation is ESTOperation.FULL_CMC and not self._is_full_cmc(address):
             raise failures.unknown_path(wire.correlation_id, "the profile does not serve fullcmc")
+        keys = address.operation is ESTOperation.SERVER_KEY_GENERATION
+        if keys and not self.labels.makes_keys(address.label):
+            raise failures.unknown_path(wire.correlation_id, "no keys are made for this profile")
         if wire.method not in address.operation.methods:
             raise failures.method_not_allowed(wire.correlation_id, address.operation.methods)
         if wire.fault is not None:
@@ -194,6 +229,10 @@ class ESTHandler:
         if decode.has_entity(wire, answer.entity_tag):
             return answer.not_modified
         return answer.response
+
+
+def _answer(issued: Issued, layout: AnswerLayout) -> WireResponse:
+    return encode.encode_certificate(issued.record.der, layout)
 
 
 def _refusal(

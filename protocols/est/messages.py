@@ -14,6 +14,8 @@ PKCS7_MIME = "application/pkcs7-mime"
 CMC_REQUEST = "application/pkcs7-mime; smime-type=CMC-request"
 CMC_RESPONSE = "application/pkcs7-mime; smime-type=CMC-response"
 CSR_ATTRIBUTES = "application/csrattrs"
+PKCS8 = "application/pkcs8"
+GENERATED_KEY = "application/pkcs7-mime; smime-type=server-generated-key"
 
 HTTP_BASIC = "http_basic"
 HTTP_DIGEST = "http_digest"
@@ -31,6 +33,10 @@ class Labels(Protocol):
         """Give the profile of a label, or the one that is meant without."""
         ...
 
+    def makes_keys(self, label: str | None) -> bool:
+        """Tell whether keys are made for devices there; without a label, anywhere."""
+        ...
+
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         """Give the current root and all that builds chains to it, DER; None is no label."""
         ...
@@ -44,6 +50,7 @@ class ESTOperation(StrEnum):
     SIMPLE_ENROLL = "simpleenroll"
     SIMPLE_REENROLL = "simplereenroll"
     FULL_CMC = FULL_CMC
+    SERVER_KEY_GENERATION = "serverkeygen"
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -8,10 +8,12 @@ from types import MappingProxyType
 
 from multidict import CIMultiDict
 
+from enroll.channel import Channel
 from enroll.profiles import ProtocolName
 from enroll.request import Operation
 from protocols.cmc.responder import Responder
 from protocols.est.handler import ESTHandler
+from protocols.est.key_delivery import KeyPackageSigner, no_signer
 from protocols.est.nonces import Nonces
 from protocols.wire import WireRequest, WireResponse
 from server.backoff import Backoff
@@ -26,7 +28,7 @@ Words = Callable[[str, str, WireRequest], str]
 
 async def post(site: Site, ask: Ask) -> WireResponse:
     """Ask over EST, with a code by HTTP Basic."""
-    return await _post(site, ask, _basic)
+    return await _post(site, ask, _basic, _operation(ask), ask.csr)
 
 
 async def post_by_digest(site: Site, ask: Ask, algorithm: str = "SHA-256") -> WireResponse:
@@ -36,7 +38,7 @@ async def post_by_digest(site: Site, ask: Ask, algorithm: str = "SHA-256") -> Wi
     def words(username: str, code: str, wire: WireRequest) -> str:
         return digest_words(username, code, wire, nonce=nonce, algorithm=algorithm)
 
-    return await _post(site, ask, words)
+    return await _post(site, ask, words, _operation(ask), ask.csr)
 
 
 def digest_words(
@@ -70,8 +72,30 @@ def digest_words(
     return "Digest " + ", ".join(f'{name}="{value}"' for name, value in given.items())
 
 
-async def _post(site: Site, ask: Ask, words: Words) -> WireResponse:
-    operation = "simpleenroll" if ask.operation is Operation.INITIAL else "simplereenroll"
+async def post_for_key(
+    site: Site,
+    ask: Ask,
+    csr: bytes | None = None,
+    *,
+    channel: Channel | None,
+    signer: Callable[[], KeyPackageSigner] = no_signer,
+) -> WireResponse:
+    """Ask over EST for a key and its certificate, with a code by HTTP Basic."""
+    return await _post(
+        site, ask, _basic, "serverkeygen", csr or ask.csr, channel=channel, signer=signer
+    )
+
+
+async def _post(
+    site: Site,
+    ask: Ask,
+    words: Words,
+    operation: str,
+    csr: bytes,
+    *,
+    channel: Channel | None = None,
+    signer: Callable[[], KeyPackageSigner] = no_signer,
+) -> WireResponse:
     path = f"{ask.profile}/{operation}" if ask.profile else operation
     headers = CIMultiDict({"Content-Type": "application/pkcs10"})
     wire = WireRequest(
@@ -79,16 +103,21 @@ async def _post(site: Site, ask: Ask, words: Words) -> WireResponse:
         path=path,
         query="",
         headers=headers,
-        body=b64encode(ask.csr),
+        body=b64encode(csr),
         peer_chain=(ask.held.der,) if ask.held is not None else (),
         peer_address=PEER,
         correlation_id="c0ffee",
         received_at=site.clock.now(),
+        channel=channel,
         target=f"/.well-known/est/{path}",
     )
     if ask.code is not None:
         headers["Authorization"] = words(ask.reference or "", ask.code, wire)
-    return await (await endpoint(site))(wire)
+    return await (await endpoint(site, signer=signer))(wire)
+
+
+def _operation(ask: Ask) -> str:
+    return "simpleenroll" if ask.operation is Operation.INITIAL else "simplereenroll"
 
 
 def _basic(username: str, code: str, wire: WireRequest) -> str:
@@ -105,15 +134,21 @@ def nobody() -> Responder | None:
 
 
 async def endpoint(
-    site: Site, responder: Callable[[], Responder | None] = nobody
+    site: Site,
+    responder: Callable[[], Responder | None] = nobody,
+    *,
+    signer: Callable[[], KeyPackageSigner] = no_signer,
 ) -> ProtocolEndpoint:
-    """Give EST's endpoint on a site, and who signs answers of CMC there."""
+    """Give EST's endpoint on a site, and who signs answers of CMC, and generated keys, there."""
     mirror = PolicyMirror(site.registry)
     await mirror.refresh()
     return ProtocolEndpoint(
         name=ProtocolName.EST,
         handler=ESTHandler(
-            Labels(mirror, ProtocolName.EST, tuple), nonces=_nonces(site), responder=responder
+            Labels(mirror, ProtocolName.EST, tuple),
+            nonces=_nonces(site),
+            responder=responder,
+            key_package_signer=signer,
         ),
         pipeline=site.pipeline,
         backoff=Backoff(burst=0, per_second=1, monotonic=time.monotonic),

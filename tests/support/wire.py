@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from multidict import CIMultiDict
 
 from enroll.certificates import CertificateRecord, CertificateStatus
+from enroll.options import ServerKeyGeneration
 from enroll.profiles import CertificateClass, EnrollmentProfile
 from enroll.result import Issued
 from protocols.wire import TransportFault, WireRequest
@@ -103,6 +104,12 @@ class FixedLabels:
 
     def profile(self, label: str | None) -> EnrollmentProfile | None:
         return self.profiles.get(label)
+
+    def makes_keys(self, label: str | None) -> bool:
+        found = self.profile(label)
+        return found is not None and (
+            found.est.server_key_generation is ServerKeyGeneration.ALLOWED
+        )
 
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         del label

@@ -1,0 +1,22 @@
+"""Who signs the keys that are made for devices: the key generation certificate in use."""
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from enroll.failures import AuthorityUnavailable
+from protocols.cms.signed_data import Signer
+from protocols.est.key_delivery import KeyPackageSigner
+from server.home import HomeError
+from server.service_certificates import ServiceCertificate
+
+
+def key_package_signer(kept: ServiceCertificate) -> KeyPackageSigner:
+    """Give it as EST takes it. Raises AuthorityUnavailable where no certificate is valid now."""
+    try:
+        identity = kept.current()
+    except HomeError as error:
+        raise AuthorityUnavailable(str(error), retry_after=60) from error
+    chain = (identity.certificate, *identity.chain)
+    return KeyPackageSigner(
+        signer=Signer.holding(identity.certificate, identity.key),
+        certificates=tuple(each.public_bytes(Encoding.DER) for each in chain),
+    )
