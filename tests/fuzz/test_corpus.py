@@ -12,6 +12,7 @@ from tests.fuzz.fuzz_cms_signed import fuzz_cms_signed
 from tests.fuzz.fuzz_crmf import fuzz_crmf
 from tests.fuzz.fuzz_est_body import fuzz_est_body
 from tests.fuzz.fuzz_est_head import fuzz_est_head
+from tests.fuzz.fuzz_est_keyless import fuzz_est_keyless
 from tests.fuzz.fuzz_pkcs10 import fuzz_pkcs10
 from tests.fuzz.fuzz_pki_data import fuzz_pki_data
 from tests.soak.mutations import mutant_of, mutants
@@ -33,6 +34,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "pkcs10": fuzz_pkcs10,
     "est_body": fuzz_est_body,
     "est_head": fuzz_est_head,
+    "est_keyless": fuzz_est_keyless,
 }
 
 
@@ -75,7 +77,7 @@ def test_security_P1_mutants_are_taken_or_refused_at_small_cost() -> None:
         check(fuzz_est_body, body)
 
 
-@pytest.mark.parametrize("target", ["cms_enveloped", "cms_signed"])
+@pytest.mark.parametrize("target", ["cms_enveloped", "cms_signed", "est_keyless"])
 def test_security_P1_mutants_of_the_corpus_are_taken_or_refused_at_small_cost(target: str) -> None:
     random = Random(3)  # noqa: S311 - a test wants to repeat itself
     seeds = [each.read_bytes() for each in sorted((CORPUS / target).glob("seed-*"))]

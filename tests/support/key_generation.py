@@ -103,10 +103,14 @@ class Answer:
 
     @classmethod
     def of(cls, response: WireResponse) -> "Answer":
-        """Take an answer apart with the standard library's reader of MIME."""
         assert response.status == 200, response
-        head = f"MIME-Version: 1.0\r\nContent-Type: {response.media_type}\r\n\r\n".encode()
-        message = message_from_bytes(head + response.body)
+        return cls.of_octets(response.media_type, response.body)
+
+    @classmethod
+    def of_octets(cls, media_type: str, body: bytes) -> "Answer":
+        """Take an answer apart with the standard library's reader of MIME."""
+        head = f"MIME-Version: 1.0\r\nContent-Type: {media_type}\r\n\r\n".encode()
+        message = message_from_bytes(head + body)
         assert message.get_content_type() == "multipart/mixed"
         assert not message.defects
         parts = message.get_payload()
