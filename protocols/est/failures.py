@@ -80,6 +80,7 @@ _PLAINLY = {
     "approval_rejected": "This enrollment was rejected.",
     "approval_expired": "Nobody decided on this enrollment in time.",
     "approval_cancelled": "This enrollment was cancelled.",
+    "key_generation_limit": "Too many keys were asked for; wait.",
     "cipher_too_weak": "The TLS cipher is weaker than the key that it would carry.",
     "cipher_unknown": "Here a key is only sent encrypted; name a key to encrypt it with.",
 }
@@ -137,7 +138,7 @@ def _in_words(status: int, rejected: Rejected) -> WireResponse:
         headers = (("Retry-After", str(max(1, wait))),)
     if rejected.finding == "key_generation_off":
         status, sentence = HTTPStatus.NOT_FOUND, _NO_OPERATION
-    if rejected.reason is FailureReason.NOT_AUTHORIZED:
+    if rejected.reason in {FailureReason.NOT_AUTHORIZED, FailureReason.RATE_LIMITED}:
         sentence = _PLAINLY.get(rejected.finding, sentence)
     if rejected.reason is FailureReason.BAD_PROOF_OF_POSSESSION:
         sentence = _LINKING.get(rejected.finding, sentence)

@@ -11,12 +11,14 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 
 import psutil
 
+from ca.service import KEY_GENERATION
 from enroll.profiles import ProtocolName
 from enroll.registration import MAXIMUM_USES
 from protocols.est.handler import ESTHandler
@@ -26,14 +28,18 @@ from server.clock import SystemClock
 from server.config.load import load_config
 from server.exchange import ProtocolEndpoint
 from server.home import Home
+from server.key_packages import key_package_signer
 from server.labels import Labels, PolicyMirror
 from server.observability.metrics import Metrics
+from server.service_certificates import ServiceCertificate
 from server.wiring import Works, open_works
 from tests.soak.experiment import Outcome, Progress
 from tests.soak.mutations import mutants
+from tests.soak.seeds import SHARED_KEY_ID
 from tests.support.desk import obtain
 from tests.support.enrollment import by_certificate, by_code
 from tests.support.installation import Installation
+from tests.support.key_generation import FixedCipher
 from tests.support.wire import PKCS10_HEADERS, a_wire, basic
 
 REQUESTS, SLICE = 100_000, 1_500
@@ -73,6 +79,8 @@ def measure(*, short: bool, progress: Progress) -> Outcome:
     """Send them all, and judge."""
     with tempfile.TemporaryDirectory(prefix="soak-mutants-") as folder:
         installation = Installation.initialize(Path(folder) / "home")
+        with (installation.home / "enroll.toml").open("a") as file:
+            file.write("\n[limits]\nkeys_per_device_and_hour = 0\n")
         callers = _callers(installation)
         total = SLICE if short else REQUESTS
         tally = asyncio.run(_send_all(installation, callers, total, progress))
@@ -99,20 +107,34 @@ def _callers(installation: Installation) -> tuple[Caller, ...]:
     """Register devices, and give what they and strangers may show."""
     installation.run("profile", "set", "bootstrap", "re_enrollment=allow", "allow_same_key=true")
     installation.run("profile", "set", "operational", "allow_same_key=true")
+    for profile in ("bootstrap", "operational"):
+        installation.run("profile", "set", profile, "est.server_key_generation=allowed")
     callers = [Caller(path="simpleenroll"), Caller(path="simplereenroll")]
     callers.append(Caller(path="simpleenroll", headers=basic("pump-1", "AAAA-AAAA-AAAA-AAAA-AAAA")))
     for name in NAMES:
         words = ("device", "add", name, "--uses", str(MAXIMUM_USES))
         code = installation.json(*words)["code"]
+        _share_a_key(installation, name)
         callers.append(Caller(path="simpleenroll", headers=basic(name, code)))
+        callers.append(Caller(path="serverkeygen", headers=basic(name, code)))
         held = obtain(installation, by_code(name, code))
         certificate = held.certificate
         operational = obtain(installation, by_certificate(held, subject=certificate.subject))
         callers += [
             Caller(path="operational/simpleenroll", peer_chain=(held.der,)),
+            Caller(path="operational/serverkeygen", peer_chain=(held.der,)),
             Caller(path="simplereenroll", peer_chain=(operational.der,)),
         ]
     return tuple(callers)
+
+
+def _share_a_key(installation: Installation, name: str) -> None:
+    """Register the symmetric key that some of the seeds name."""
+    file = installation.home / "shared.key"
+    file.write_text("00" * 32)
+    file.chmod(0o600)
+    words = ("device", "decryption-key", "add", name, SHARED_KEY_ID.hex())
+    installation.run(*words, "--key-file", str(file))
 
 
 async def _send_all(
@@ -137,13 +159,18 @@ async def _endpoint(works: Works) -> ProtocolEndpoint:
     """Build what a listener hands requests to."""
     mirror = PolicyMirror(works.office.registry)
     await mirror.refresh()
+    signer = ServiceCertificate(works, KEY_GENERATION)
+    await signer.refresh()
     return ProtocolEndpoint(
         name=ProtocolName.EST,
-        handler=ESTHandler(Labels(mirror, ProtocolName.EST, works.ca_certificates)),
+        handler=ESTHandler(
+            Labels(mirror, ProtocolName.EST, works.ca_certificates),
+            key_package_signer=partial(key_package_signer, signer),
+        ),
         pipeline=works.pipeline,
         backoff=Backoff(burst=0, per_second=1, monotonic=time.monotonic),
         metrics=Metrics(),
-        is_operation=lambda name: name in {"simpleenroll", "simplereenroll"},
+        is_operation=lambda name: name in {"simpleenroll", "simplereenroll", "serverkeygen"},
     )
 
 
@@ -154,6 +181,7 @@ def _request(caller: Caller, number: int, body: bytes) -> WireRequest:
         peer_chain=caller.peer_chain,
         correlation_id=f"{number:016x}",
         received_at=SystemClock().now(),
+        channel=FixedCipher(),
     )
 
 

@@ -18,6 +18,7 @@ from tests.support.csr import (
     attribute,
     extension,
     extension_request,
+    oid,
     sequence,
     spki_of,
     tlv,
@@ -41,14 +42,19 @@ _Q = int(
 
 @lru_cache
 def seeds() -> tuple[tuple[Key, bytes], ...]:
-    """Give requests of each kind of key, bare and with all attributes, and the keys."""
+    """Give requests of each kind of key, bare and with all attributes, and the keys.
+
+    Those for keys to be made here come last: to a shared key, and to a certificate's.
+    """
     keys: tuple[Key, ...] = (
         ec.derive_private_key(0xC0FFEE, ec.SECP256R1()),
         ec.derive_private_key(0xC0FFEE, ec.SECP384R1()),
         ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))),
         _rsa_key(),
     )
-    return tuple((key, _request(key, full=full)) for key in keys for full in (False, True))
+    plain = [(key, _request(key, attributes)) for key in keys for attributes in ((), _ATTRIBUTES)]
+    wanting = [(keys[0], _request(keys[0], attributes)) for attributes in _DELIVERIES]
+    return (*plain, *wanting)
 
 
 def sign(key: Key, message: bytes) -> bytes:
@@ -62,19 +68,8 @@ def sign(key: Key, message: bytes) -> bytes:
             return key.sign(message)
 
 
-def _request(key: Key, *, full: bool) -> bytes:
-    name = a_name().public_bytes()
-    names = sequence(tlv(0x82, b"pump-1.example"), tlv(0xA4, name))
-    attributes = (
-        extension_request(
-            extension(SUBJECT_ALTERNATIVE_NAME, names),
-            extension(KEY_USAGE, b"\x03\x02\x07\x80", critical=True),
-            extension(BASIC_CONSTRAINTS, sequence(), critical=True),
-        ),
-        attribute(CHALLENGE_PASSWORD, tlv(0x13, b"AAAA-BBBB-CCCC-DDDD-EEEE")),
-        attribute(CHANGE_SUBJECT_NAME, sequence(name, names)),
-    )
-    info = sequence(b"\x02\x01\x00", name, spki_of(key), tlv(0xA0, *(attributes if full else ())))
+def _request(key: Key, attributes: tuple[bytes, ...]) -> bytes:
+    info = sequence(b"\x02\x01\x00", _NAME, spki_of(key), tlv(0xA0, *attributes))
     return sequence(info, _algorithm(key), tlv(0x03, b"\0", sign(key, info)))
 
 
@@ -101,3 +96,33 @@ def _rsa_key() -> rsa.RSAPrivateKey:
         public_numbers=rsa.RSAPublicNumbers(65537, _P * _Q),
     )
     return numbers.private_key()
+
+
+SHARED_KEY_ID = b"\x0a\x0b"
+_NAME = a_name().public_bytes()
+_NAMES = sequence(tlv(0x82, b"pump-1.example"), tlv(0xA4, _NAME))
+_ATTRIBUTES = (
+    extension_request(
+        extension(SUBJECT_ALTERNATIVE_NAME, _NAMES),
+        extension(KEY_USAGE, b"\x03\x02\x07\x80", critical=True),
+        extension(BASIC_CONSTRAINTS, sequence(), critical=True),
+    ),
+    attribute(CHALLENGE_PASSWORD, tlv(0x13, b"AAAA-BBBB-CCCC-DDDD-EEEE")),
+    attribute(CHANGE_SUBJECT_NAME, sequence(_NAME, _NAMES)),
+)
+_AES_256_WRAP = bytes.fromhex("060960864801650304012d")
+_SHA_256 = bytes.fromhex("300d06096086480165030402010500")
+_OAEP = sequence(tlv(0xA0, _SHA_256), tlv(0xA1, sequence(oid("2a864886f70d010108"), _SHA_256)))
+_CAPABILITIES = attribute(
+    "2a864886f70d01090f",
+    sequence(
+        sequence(bytes.fromhex("060960864801650304012a")),
+        sequence(_AES_256_WRAP),
+        sequence(oid("2a864886f70d010107"), _OAEP),
+        sequence(oid("2b8104010b01"), sequence(_AES_256_WRAP)),
+    ),
+)
+_DELIVERIES = (
+    (attribute("2a864886f70d0109100225", tlv(0x04, SHARED_KEY_ID)), _CAPABILITIES),
+    (attribute("2a864886f70d0109100236", tlv(0x04, bytes(20))), _CAPABILITIES),
+)

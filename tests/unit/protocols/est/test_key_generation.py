@@ -341,6 +341,7 @@ def test_a_device_that_asks_too_often_is_told_when_to_come_again() -> None:
         answer = await ask_for_key(site, by_certificate(held))
 
         assert answer.status == 429
+        assert b"Too many keys" in answer.body
         assert int(dict(answer.headers)["Retry-After"]) > 60
         assert (await site.attempts())[0].finding == "key_generation_limit"
 
