@@ -191,6 +191,7 @@ def _events(
             credential=authentication.kind.value,
             **({"order": authorized.order.order_id} if authorized.order is not None else {}),
             **({"renewed_expired": True} if authenticated.expired else {}),
+            **({"key_made_here": True} if authenticated.addressed.request.key_wish else {}),
             **({"registration_authority": acting.name} if acting is not None else {}),
         )
     ]

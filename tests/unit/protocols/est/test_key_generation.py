@@ -271,6 +271,8 @@ def test_est_K4_the_key_is_nowhere_in_what_is_recorded() -> None:
 
         key = load_der_private_key(answer.key_octets, None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
+        issued = [each for each in await site.events() if each.name == "certificate.issued"]
+        assert [each.facts["key_made_here"] for each in issued] == [True]
         secret = f"{key.private_numbers().private_value:x}"
         told = repr([await site.attempts(), await site.events(), await site.certificates()])
         assert secret not in told
