@@ -8,12 +8,12 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from server.authorities import open_key
 from server.cli.main import main
 from server.config.load import load_config
 from server.home import Home, read_passphrase
 from server.http.connection import HTTPConnection
 from server.http.listener import Listener
-from server.wiring import open_key
 
 
 def make_context(home: Home) -> ssl.SSLContext:

@@ -90,20 +90,40 @@ class Issuer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FormerIssuer:
+    """A CA whose certificates are good here, and whose key is not: it signs nothing any more."""
+
+    certificate: x509.Certificate
+    chain: tuple[bytes, ...]
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerSet:
-    """The issuing CAs of an installation by name, and the roots that relying parties trust."""
+    """The issuing CAs of an installation by name, and the roots that relying parties trust.
+
+    `successors` names the CA that signs now in the place of one that signs no more.
+    """
 
     issuers: Mapping[str, Issuer]
     roots: tuple[bytes, ...]
+    former: Mapping[str, FormerIssuer] = field(default_factory=dict)
+    successors: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, name: str) -> Issuer | FormerIssuer | None:
+        return self.issuers.get(name) or self.former.get(name)
 
     @property
     def certificates(self) -> tuple[bytes, ...]:
         """Give what EST's /cacerts holds (RFC 7030 §4.1.3): issuing CAs, then those above."""
         found: dict[bytes, None] = {}
-        for issuer in self.issuers.values():
-            found[issuer.der] = None
-        for issuer in self.issuers.values():
-            found.update(dict.fromkeys(issuer.chain))
+        every: tuple[Issuer | FormerIssuer, ...] = (*self.issuers.values(), *self.former.values())
+        found.update((each.der, None) for each in every)
+        for each in every:
+            found.update(dict.fromkeys(each.chain))
         found.update(dict.fromkeys(self.roots))
         return tuple(found)
 

@@ -21,10 +21,18 @@ class LocalAuthority:
     """Implements `enroll.ports.CertificateAuthority` with software keys."""
 
     def __init__(self, issuers: IssuerSet, clock: Clock) -> None:
-        self._issuers = issuers
         self._clock = clock
-        self._splicers = {name: Splicer(issuer) for name, issuer in issuers.issuers.items()}
         self._checked: OrderedDict[tuple[bytes, str], None] = OrderedDict()
+        self.adopt(issuers)
+
+    def adopt(self, issuers: IssuerSet) -> None:
+        """Sign as these issuers from now on; an order under way is finished by those before."""
+        self._issuers = issuers
+        self._splicers = {name: Splicer(issuer) for name, issuer in issuers.issuers.items()}
+
+    def current(self, issuer: str) -> str:
+        """Name the issuer that signs now where this one was named."""
+        return self._issuers.successors.get(issuer, issuer)
 
     async def issue(self, order: IssuanceOrder) -> IssuedCertificate:
         """Sign an order. Raises AuthorityUnavailable, PolicyViolation."""
@@ -44,7 +52,7 @@ class LocalAuthority:
         Nothing is concluded from names, serial or key identifiers. Raises EnrollmentError
         (SIGNER_NOT_TRUSTED).
         """
-        issuer = self._issuers.issuers.get(record.issuer)
+        issuer = self._issuers.named(record.issuer)
         if issuer is None:
             raise _untrusted(f"issuer {record.issuer!r} is not one of ours")
         if sha256(record.der).hexdigest() != record.fingerprint:
@@ -62,7 +70,9 @@ class LocalAuthority:
             self._checked.popitem(last=False)
 
     def chain(self, issuer: str) -> tuple[bytes, ...]:
-        found = self._issuer(issuer)
+        found = self._issuers.named(issuer)
+        if found is None:
+            raise _absent(issuer)
         return (found.der, *found.chain)
 
     def not_valid_before(self, issuer: str) -> datetime:
@@ -74,8 +84,12 @@ class LocalAuthority:
     def _issuer(self, name: str) -> Issuer:
         issuer = self._issuers.issuers.get(name)
         if issuer is None:
-            raise AuthorityUnavailable(f"there is no issuer {name!r} here", retry_after=60)
+            raise _absent(name)
         return issuer
+
+
+def _absent(name: str) -> AuthorityUnavailable:
+    return AuthorityUnavailable(f"there is no issuer {name!r} here", retry_after=60)
 
 
 def _untrusted(detail: str) -> EnrollmentError:

@@ -45,6 +45,10 @@ class EventName(StrEnum):
     POLICY_CHANGED = "policy.changed"
     KEY_CREATED = "key.created"
     CRL_ISSUED = "issuer.crl_issued"
+    ISSUER_PREPARED = "issuer.prepared"
+    ISSUER_PUBLISHED = "issuer.published"
+    ISSUER_ACTIVATED = "issuer.activated"
+    ISSUER_RETIRED = "issuer.retired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

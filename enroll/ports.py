@@ -65,6 +65,10 @@ class CertificateAuthority(Protocol):
         """
         ...
 
+    def current(self, issuer: str) -> str:
+        """Name the issuer that signs now where a profile names this one: itself, or who follows."""
+        ...
+
     def chain(self, issuer: str) -> tuple[bytes, ...]:
         """Give the issuing CA's certificate and those above it, DER, nearest first."""
         ...

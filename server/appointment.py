@@ -58,9 +58,10 @@ class Appointments:
         check_public_key(asked.public_key, frozenset(KeyAlgorithm))
         now = self.clock.now()
         start = now.replace(microsecond=0)
+        issuer = self.authority.current(ISSUING)
         order = IssuanceOrder(
             serial_number=new_serial_number(SystemRandomness().octets(20)),
-            issuer=ISSUING,
+            issuer=issuer,
             subject=x509.Name(
                 [
                     x509.NameAttribute(NameOID.COMMON_NAME, name),
@@ -71,8 +72,8 @@ class Appointments:
             public_key=asked.public_key,
             key_usage=frozenset({KeyUsageBit.DIGITAL_SIGNATURE}),
             extended_key_usage=(ExtendedKeyUsageOID.CLIENT_AUTH, CMC_RA),
-            not_valid_before=max(start - BACKDATE, self.authority.not_valid_before(ISSUING)),
-            not_valid_after=min(start + VALIDITY, self.authority.not_valid_after(ISSUING)),
+            not_valid_before=max(start - BACKDATE, self.authority.not_valid_before(issuer)),
+            not_valid_after=min(start + VALIDITY, self.authority.not_valid_after(issuer)),
         )
         issued = await self.authority.issue(order)
         record = CertificateRecord(

@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import ClassVar
 
 import sqlalchemy as sa
@@ -12,19 +13,20 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ca.ceremony import ISSUING, ROOT
+from ca.succession import NEXT, AuthorityKind, AuthorityRecord, AuthorityState, Phase
 from enroll.failures import EnrollmentError
 from enroll.options import ServerKeyGeneration
 from enroll.policy.key_generation import STRENGTHS
 from enroll.profiles import PolicySnapshot
 from registry.tables import certificates
+from server.authorities import open_key, read_authorities, read_certificate, read_succession
 from server.clock import SystemClock
 from server.config.load import Config, ConfigurationError, load_config
 from server.home import Home, HomeError, read_passphrase, read_private
 from server.identity import check_tls_certificate
 from server.service_certificates import KINDS
 from server.times import print_duration, rfc3339
-from server.wiring import Office, open_key, open_office, open_secrets, read_certificate
+from server.wiring import Office, open_office, open_secrets
 
 SOON = timedelta(days=90)
 WEAKEST_CIPHER = 128
@@ -64,15 +66,18 @@ def examine(home: Home) -> list[Finding]:
 
 def _keys(home: Home, config: Config) -> Iterator[Finding]:
     """Open every key, and see that those of CAs belong to their certificates."""
-    pairs = [(home.issuing_key, home.issuing_certificate), (home.audit_key, None)]
+    pairs: list[tuple[Path, Path | None]] = [(home.audit_key, None)]
     services = [home.service_key(each.name) for each in KINDS]
     pairs += [(path, None) for path in services if path.exists()]
-    if home.root_key.exists():
-        pairs.append((home.root_key, home.root_certificate))
-    else:
-        words = "not on this machine: the root's CRL is not renewed here"
-        yield _warning("root key", words)
     try:
+        for each in read_succession(home).known:
+            path = home.ca_key(each.name)
+            if path.exists() or _issues(each):
+                pairs.append((path, home.ca_certificate(each.name)))
+            elif each.state is not AuthorityState.RETIRED:
+                yield _warning(
+                    f"{each.name} key", "not on this machine: its CRL is not renewed here"
+                )
         open_secrets(home)
         passphrase = read_passphrase(home.resolve(config.keys.passphrase_file))
         for path, certificate in pairs:
@@ -140,14 +145,15 @@ def _clock(office: Office) -> Finding:
 async def _crls(office: Office) -> AsyncIterator[Finding]:
     """Look at the newest lists; those of an issuer whose key is here renew themselves."""
     now = office.clock.now()
-    for issuer, here in ((ISSUING, True), (ROOT, office.home.root_key.exists())):
+    for each in read_succession(office.home).known:
+        issuer, here = each.name, office.home.ca_key(each.name).exists()
         async with office.registry.unit_of_work() as uow:
             latest = await uow.crls.latest(issuer)
         name = f"CRL {issuer}"
         if latest is None:
             yield _warning(name, "none yet: the server makes one when it starts")
             continue
-        remedy = "start the server" if here else "put keys/root.key back and start the server"
+        remedy = "start the server" if here else f"put keys/{issuer}.key back and start the server"
         detail = (
             f"number {latest.number}, {print_duration(now - latest.this_update)} old, "
             f"until {rfc3339(latest.next_update)}"
@@ -161,9 +167,16 @@ async def _crls(office: Office) -> AsyncIterator[Finding]:
 
 
 def _authorities(home: Home, now: datetime) -> Iterator[Finding]:
-    for name, path in ((ROOT, home.root_certificate), (ISSUING, home.issuing_certificate)):
+    try:
+        succession = read_succession(home)
+    except HomeError as error:
+        yield _wrong("rollover", str(error))
+        return
+    if succession.phase is not Phase.SETTLED:
+        yield _warning("rollover", f"{succession.phase}; next, {NEXT[succession.phase]}")
+    for name in [each.name for each in succession.known if _matters(each)]:
         try:
-            certificate = read_certificate(path)
+            certificate = read_certificate(home.ca_certificate(name))
         except HomeError as error:
             yield _wrong(f"CA {name}", str(error))
             continue
@@ -194,7 +207,11 @@ def _tls(home: Home, config: Config, now: datetime) -> Finding:
             return _warning("TLS", f"{error}; the server makes another when it starts")
         return _wrong("TLS", str(error))
     detail = f"until {rfc3339(certificate.not_valid_after_utc)}"
-    return _chain(pem, read_certificate(home.root_certificate), detail, ours=ours)
+    try:
+        roots = [each.certificate for each in read_authorities(home).roots]
+    except HomeError as error:
+        return _wrong("TLS", str(error))
+    return _chain(pem, roots, detail, ours=ours)
 
 
 def _services(home: Home, now: datetime) -> Iterator[Finding]:
@@ -226,15 +243,10 @@ def _check_operators_key(home: Home, config: Config, certificate: x509.Certifica
         raise HomeError(f"{path}: is not the key of the TLS certificate")
 
 
-def _chain(pem: bytes, root: x509.Certificate, detail: str, *, ours: bool) -> Finding:
-    """Check that each certificate of the file is signed by the next, the last by our root."""
-    chain = [*x509.load_pem_x509_certificates(pem), root]
-    if len(chain) > 2 and chain[-2] == root:  # noqa: PLR2004 - a file that holds its root as well
-        chain.pop()
-    try:
-        for below, above in itertools.pairwise(chain):
-            below.verify_directly_issued_by(above)
-    except (ValueError, TypeError, InvalidSignature):
+def _chain(pem: bytes, roots: Sequence[x509.Certificate], detail: str, *, ours: bool) -> Finding:
+    """Check that each certificate of the file is signed by the next, the last by a root of ours."""
+    chain = x509.load_pem_x509_certificates(pem)
+    if not any(_leads_to(root, chain) for root in roots):
         if ours:
             return _wrong("TLS", f"{detail}, but its chain does not lead to our root")
         return _warning(
@@ -242,6 +254,25 @@ def _chain(pem: bytes, root: x509.Certificate, detail: str, *, ours: bool) -> Fi
             f"{detail}; its chain does not lead to our root, so devices need another to trust",
         )
     return _good("TLS", detail)
+
+
+def _leads_to(root: x509.Certificate, chain: Sequence[x509.Certificate]) -> bool:
+    path = [*chain, *([] if len(chain) > 1 and chain[-1] == root else [root])]
+    try:
+        for below, above in itertools.pairwise(path):
+            below.verify_directly_issued_by(above)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _issues(record: AuthorityRecord) -> bool:
+    """Tell whether its key has to be here."""
+    return record.kind is AuthorityKind.ISSUING and record.state is AuthorityState.ACTIVE
+
+
+def _matters(record: AuthorityRecord) -> bool:
+    return record.state is not AuthorityState.RETIRED
 
 
 def _maker(result: str) -> Callable[[str, str], Finding]:

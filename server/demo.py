@@ -1,12 +1,14 @@
 """The demo device of `enroll run`, and the lines that take it through its life."""
 
 import shlex
+from pathlib import Path
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from ca.succession import AuthorityKind
 from enroll.device import Device, DeviceState
 from enroll.registration import CodeTerms, MadeCode, NewDevice
+from server.authorities import read_certificate, read_succession
 from server.config.load import Config
 from server.home import Home
 from server.listening import Listening
@@ -47,19 +49,20 @@ async def _demo_device(office: Office) -> tuple[Device, MadeCode]:
 
 
 def _addresses(home: Home, listening: Listening) -> str:
-    root = x509.load_pem_x509_certificate(home.root_certificate.read_bytes())
+    path = _root(home)
+    root = read_certificate(path)
     return f"""
 EST          https://{_reachable(listening.https)}/.well-known/est
 HTTP         http://{_reachable(listening.http)}   (/crl/issuing.crl /ca/issuing.crt /roots.pem)
 Management   https://{_reachable(listening.management)}   (/livez /readyz /version /metrics)
-Root         {home.root_certificate}
+Root         {path}
 Fingerprint  {root.fingerprint(hashes.SHA256()).hex()}   (SHA-256 of the root)
 """
 
 
 def _lines(home: Home, listening: Listening, device: Device, made: MadeCode, enroll: str) -> str:
     est = f"https://{_reachable(listening.https)}/.well-known/est"
-    curl = f"curl -fsS --cacert {shlex.quote(str(home.root_certificate))}"
+    curl = f"curl -fsS --cacert {shlex.quote(str(_root(home)))}"
     post = "-H 'Content-Type: application/pkcs10' --data-binary"
     take = "| openssl base64 -d | openssl pkcs7 -inform DER -print_certs"
     key = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
@@ -93,6 +96,11 @@ Device {device.name} is {device.state}. Paste into another terminal, in an empty
 Ctrl-C ends the server.
 
 """
+
+
+def _root(home: Home) -> Path:
+    """Name the file of the root above the CA that issues now."""
+    return home.ca_certificate(read_succession(home).active(AuthorityKind.ROOT).name)
 
 
 def _reachable(address: str) -> str:

@@ -56,7 +56,7 @@ class DevicePaths:
 
     def mounts(self, *, secure: bool) -> tuple[Mount, ...]:
         """Lay out the device paths; EST is never served without TLS (RFC 7030 §3.2.1)."""
-        published = Publishing(self._works.issuers, self._works.root, self._crls)
+        published = Publishing(lambda: self._works.authorities.now, self._crls)
         limit = self._works.office.config.limits.body_bytes
         scep = self._scep()
         mounts = (
@@ -87,7 +87,7 @@ class DevicePaths:
             mirror=self._mirror,
             ra=self._services.of(SCEP_RA),
             ca_certificates=self._works.ca_certificates,
-            issuers=self._works.issuers,
+            authorities=lambda: self._works.authorities.now,
             crls=self._crls,
         )
         return self._endpoint(ProtocolName.SCEP, SCEPHandler(services), SCEP_RECORDED)

@@ -43,6 +43,19 @@ class Home:
         return self.path / "keys" / "issuing.key"
 
     @property
+    def issuers(self) -> Path:
+        return self.path / "ca" / "issuers.json"
+
+    def ca_certificate(self, name: str) -> Path:
+        return self.path / "ca" / f"{name}.pem"
+
+    def ca_key(self, name: str) -> Path:
+        return self.path / "keys" / f"{name}.key"
+
+    def cross_certificate(self, certified: str, by: str) -> Path:
+        return self.path / "ca" / f"{certified}-by-{by}.pem"
+
+    @property
     def tls_key(self) -> Path:
         return self.service_key("tls")
 

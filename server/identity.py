@@ -1,5 +1,6 @@
 """The server's own TLS certificate: the operator's, or one of ours that renews itself."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
+from ca.authorities import Authorities
 from ca.ceremony import ISSUING
 from ca.keys.software import KeyKind, make_private_key
 from ca.service import tls_order
@@ -19,6 +21,7 @@ from server.home import HomeError, read_private
 from server.http.tls import ServerCredentials, TLSKey, make_context
 from server.service_certificates import (
     file_state,
+    is_by_current_issuer,
     is_old,
     load,
     put_in_place,
@@ -48,6 +51,8 @@ class ServerIdentity:
         self._renews = renews
         self._contexts: Contexts | None = None
         self._files: tuple[object, ...] = ()
+        self._shown: Authorities | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     def device(self) -> SSL.Context:
         return self._current().device
@@ -59,11 +64,25 @@ class ServerIdentity:
     def certificate(self) -> x509.Certificate:
         return self._current().certificate
 
+    async def follow(self) -> None:
+        """Refresh if what is shown is not what the CA that issues now certified, or not so."""
+        if self.works.office.config.tls.certificate_file or self._contexts is None:
+            return
+        certificate = self._contexts.certificate
+        if self._shown is not self.works.authorities.now or not is_by_current_issuer(
+            certificate, self.works
+        ):
+            await self.refresh()
+
     async def refresh(self) -> None:
         """Load the certificate if its files changed; ours is made anew before it gets old.
 
         Raises HomeError, RegistryUnavailable, AuthorityUnavailable.
         """
+        async with self._one_at_a_time:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         home, section = self.works.office.home, self.works.office.config.tls
         if section.certificate_file:
             named = (section.certificate_file, section.private_key_file)
@@ -72,10 +91,19 @@ class ServerIdentity:
             paths = [home.tls_certificate, home.tls_key]
             if self._renews and self._is_due(paths):
                 await _renew(self.works, self.works.office.clock.now())
-        files = tuple(file_state(each) for each in paths)
-        if self._contexts is None or files != self._files:
-            self._take(_operators(self.works) if section.certificate_file else _ours(self.works))
-            self._files = files
+        files, authorities = tuple(file_state(each) for each in paths), self.works.authorities.now
+        if (
+            self._contexts is None
+            or files != self._files
+            or (self._shown is not authorities and not section.certificate_file)
+        ):
+            if section.certificate_file:
+                self._take(_operators(self.works))
+            elif self._contexts is None or _stored(self.works) is not None:
+                self._take(_ours(self.works))
+            else:
+                return  # Another worker is just writing the pair; what is shown is still good.
+            self._files, self._shown = files, authorities
 
     def _is_due(self, paths: list[Path]) -> bool:
         if self._contexts is not None and self._files == tuple(file_state(each) for each in paths):
@@ -83,7 +111,12 @@ class ServerIdentity:
         else:
             found = _stored(self.works)
         now = self.works.office.clock.now()
-        return found is None or is_old(found, now) or not _covers(found, self.works)
+        return (
+            found is None
+            or is_old(found, now)
+            or not _covers(found, self.works)
+            or not is_by_current_issuer(found, self.works)
+        )
 
     def _take(self, credentials: ServerCredentials) -> None:
         self._contexts = Contexts(
@@ -115,7 +148,19 @@ def _ours(works: Works) -> ServerCredentials:
     found = load(works.office, NAME)
     if not isinstance(found.key, TLSKey):
         raise HomeError(f"{works.office.home.tls_key}: no key of this kind can be used for TLS")
-    return ServerCredentials(certificate=found.certificate, chain=found.chain, key=found.key)
+    return ServerCredentials(
+        certificate=found.certificate, chain=_chain_of(found.chain, works), key=found.key
+    )
+
+
+def _chain_of(stored_chain: Sequence[x509.Certificate], works: Works) -> Sequence[x509.Certificate]:
+    """Give what a client needs under whichever root it trusts: during a rollover there are two."""
+    authorities = works.authorities.now
+    for name, each in authorities.members.items():
+        if each.certificate in stored_chain[:1]:
+            between = authorities.above(name)[:-1]
+            return (each.certificate, *map(x509.load_der_x509_certificate, between))
+    return stored_chain
 
 
 def _operators(works: Works) -> ServerCredentials:
@@ -159,14 +204,15 @@ def _names(certificate: x509.Certificate, host: str) -> bool:
 
 async def _renew(works: Works, now: datetime) -> None:
     key = make_private_key(KeyKind.P_256)
+    issuer = works.authority.current(ISSUING)
     order = tls_order(
         key.public_key(),
         works.office.config.server.hosts,
         serial_number=new_serial_number(SystemRandomness().octets(20)),
-        issuer=ISSUING,
+        issuer=issuer,
         now=now,
-        not_before=works.authority.not_valid_before(ISSUING),
-        not_after=works.authority.not_valid_after(ISSUING),
+        not_before=works.authority.not_valid_before(issuer),
+        not_after=works.authority.not_valid_after(issuer),
     )
     await put_in_place(works, NAME, PROFILE, key, order)
     _log.info("TLS certificate made", not_after=order.not_valid_after.isoformat())

@@ -89,12 +89,12 @@ class Management:
 
     async def _issuer(self) -> str | None:
         now = self._works.office.clock.now()
-        if now >= self._works.authority.not_valid_after(ISSUING):
+        if now >= self._works.authority.not_valid_after(self._works.authority.current(ISSUING)):
             return "the issuing CA has expired"
         return None
 
     async def _crl(self) -> str | None:
-        latest = self._crls.latest(ISSUING)
+        latest = self._crls.latest(self._works.authority.current(ISSUING))
         if latest is None or latest.next_update <= self._works.office.clock.now():
             return "there is no current revocation list"
         return None

@@ -130,7 +130,10 @@ class Server:
         self._services = ServiceCertificates(works, renews=part.leads)
         self._mirror = PolicyMirror(office.registry)
         self._crls = RevocationPublisher(
-            office.registry, works.issuers, crl_lifetimes(config), office.clock
+            office.registry,
+            works.issuers,
+            crl_lifetimes(works.authorities.now.succession, config),
+            office.clock,
         )
         self._management = Management(works, self._crls, self._metrics, lambda: self._gate.open)
         self._device_paths = DevicePaths(
@@ -179,7 +182,7 @@ class Server:
             _log.error("the configuration was not reloaded", detail=str(error))
             return
         configure_logging(config.log.level)
-        self._crls.lifetimes = crl_lifetimes(config)
+        self._follow_authorities()
         restart = sorted(
             f"{section}.{key}"
             for section, keys in NEEDS_RESTART.items()
@@ -248,6 +251,7 @@ class Server:
         each = (
             Chore(name="policy", period=0.5, run=self._mirror.refresh),
             Chore(name="revocation", period=0.5, run=self._crls.refresh),
+            Chore(name="issuers", period=0.5, run=self._follow_succession),
             Chore(name="tls", period=TLS_PERIOD, run=self._identity.refresh),
             Chore(name="services", period=TLS_PERIOD, run=self._services.refresh),
         )
@@ -259,6 +263,19 @@ class Server:
             Chore(name="approvals", period=5, run=self._settle_orders),
             Chore(name="checkpoint", period=60, run=self._checkpoint),
             Chore(name="attempts", period=3600, run=self._prune_attempts),
+        )
+
+    async def _follow_succession(self) -> None:
+        """Let another CA issue, and show what it certified, within a second of its activation."""
+        if self._works.follow_succession():
+            self._follow_authorities()
+            _log.info("CAs changed", phase=self._works.authorities.now.succession.phase)
+        await self._identity.follow()
+
+    def _follow_authorities(self) -> None:
+        self._crls.issuers = self._works.issuers
+        self._crls.lifetimes = crl_lifetimes(
+            self._works.authorities.now.succession, self._works.office.config
         )
 
     async def _checkpoint(self) -> None:

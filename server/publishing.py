@@ -1,13 +1,11 @@
-"""What relying parties fetch: CA certificates, revocation lists and the root, from memory."""
+"""What relying parties fetch: CA certificates, revocation lists and the roots, from memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.ceremony import ROOT
-from ca.issuers import Issuer
+from ca.authorities import Authorities
 from protocols.cms import certs_only
 from protocols.wire import WireRequest, WireResponse
 from server.revocation import RevocationPublisher
@@ -18,22 +16,16 @@ _CACHE = ("Cache-Control", "public, max-age=300")
 class Publishing:
     """Endpoints for `/ca`, `/crl` and `/roots.pem` on the device listeners."""
 
-    def __init__(
-        self, issuers: Mapping[str, Issuer], root: x509.Certificate, crls: RevocationPublisher
-    ) -> None:
+    def __init__(self, authorities: Callable[[], Authorities], crls: RevocationPublisher) -> None:
+        self._authorities = authorities
         self._crls = crls
-        self._certificates: dict[str, WireResponse] = {}
-        chains = {name: (each.der, *each.chain) for name, each in issuers.items()}
-        chains[ROOT] = (root.public_bytes(Encoding.DER),)  # Wherever its key is.
-        for name, chain in chains.items():
-            self._certificates[f"{name}.crt"] = _found("application/pkix-cert", chain[0])
-            self._certificates[f"{name}.p7c"] = _found(
-                "application/pkcs7-mime", certs_only.encode(chain)
-            )
-        self._roots = _found("application/x-pem-file", root.public_bytes(Encoding.PEM))
+        self._written: Authorities | None = None
+        self._certificates: Mapping[str, WireResponse] = {}
+        self._roots: WireResponse | None = None
 
     async def ca(self, wire: WireRequest) -> WireResponse:
         """Serve `/ca/ISSUER.crt` and `/ca/ISSUER.p7c`."""
+        self._write()
         found = self._certificates.get(unquote(wire.path))
         return _answer(wire, found)
 
@@ -45,8 +37,28 @@ class Publishing:
         return _answer(wire, _found("application/pkix-crl", latest.der))
 
     async def roots(self, wire: WireRequest) -> WireResponse:
-        """Serve `/roots.pem`."""
+        """Serve `/roots.pem`: every root to trust, the one above the issuing CA first."""
+        self._write()
         return _answer(wire, self._roots if not wire.path else None)
+
+    def _write(self) -> None:
+        """Write the answers, once for each change of the CAs.
+
+        Certificates that name a retired CA are still valid: its own certificate stays.
+        """
+        authorities = self._authorities()
+        if authorities is self._written:
+            return
+        certificates = {}
+        for name, each in authorities.members.items():
+            certificates[f"{name}.crt"] = _found("application/pkix-cert", each.der)
+            certificates[f"{name}.p7c"] = _found(
+                "application/pkcs7-mime", certs_only.encode((each.der, *authorities.above(name)))
+            )
+        pem = b"".join(each.certificate.public_bytes(Encoding.PEM) for each in authorities.roots)
+        self._certificates = certificates
+        self._roots = _found("application/x-pem-file", pem)
+        self._written = authorities
 
 
 def _found(media_type: str, body: bytes) -> WireResponse:

@@ -31,7 +31,7 @@ class RevocationPublisher:
         clock: Clock,
     ) -> None:
         self._registry = registry
-        self._issuers = issuers
+        self.issuers = issuers
         self.lifetimes = lifetimes
         self._clock = clock
         self._latest: dict[str, RevocationList] = {}
@@ -56,7 +56,7 @@ class RevocationPublisher:
             await self._make(name, latest, version)
 
     async def _make(self, name: str, latest: RevocationList | None, version: int) -> None:
-        issuer, lifetime = self._issuers.get(name), self.lifetimes[name]
+        issuer, lifetime = self.issuers.get(name), self.lifetimes[name]
         if issuer is None:
             return
         now = self._clock.now().replace(microsecond=0)

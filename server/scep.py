@@ -1,11 +1,11 @@
 """What SCEP may know of this installation without asking: profiles, RA certificates, CRLs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.issuers import Issuer
+from ca.authorities import Authorities
 from enroll.options import SCEPOptions
 from enroll.profiles import ProtocolName
 from enroll.stages.address import default_profile
@@ -27,16 +27,14 @@ class SCEPServices:
         mirror: PolicyMirror,
         ra: ServiceCertificate,
         ca_certificates: Callable[[], tuple[bytes, ...]],
-        issuers: Mapping[str, Issuer],
+        authorities: Callable[[], Authorities],
         crls: RevocationPublisher,
     ) -> None:
         self._mirror = mirror
         self._ra = ra
         self._ca_certificates = ca_certificates
         self._crls = crls
-        self._names = {
-            each.certificate.subject.public_bytes(): name for name, each in issuers.items()
-        }
+        self._every_ca = authorities
         self._authorities: dict[bytes, RegistrationAuthority] = {}
 
     def options(self, label: str | None) -> SCEPOptions | None:
@@ -67,9 +65,13 @@ class SCEPServices:
         return self._ca_certificates()
 
     def revocation_list(self, issuer: bytes) -> bytes | None:
-        name = self._names.get(issuer)
-        latest = self._crls.latest(name) if name is not None else None
-        return latest.der if latest is not None else None
+        for name, each in reversed(
+            tuple(self._every_ca().members.items())
+        ):  # The newest of one name.
+            if each.certificate.subject.public_bytes() == issuer:
+                latest = self._crls.latest(name)
+                return latest.der if latest is not None else None
+        return None
 
 
 def _authority(identity: ServiceIdentity, octets: bytes) -> RegistrationAuthority:

@@ -27,9 +27,10 @@ from enroll.certificates import (
 )
 from enroll.policy.keys import spki_of
 from enroll.profiles import CertificateClass
+from server.authorities import open_key
 from server.clock import SystemRandomness
 from server.home import HomeError, read_passphrase, read_private, write_private, write_public
-from server.wiring import Office, Works, open_key
+from server.wiring import Office, Works
 
 KINDS: tuple[ServiceKind, ...] = (KEY_GENERATION, MESSAGE_SIGNER, SCEP_RA)
 """All but the TLS certificate, which an operator may bring himself (`server.identity`)."""
@@ -99,10 +100,15 @@ class ServiceCertificate:
         """
         self._load()
         now = self._works.office.clock.now()
-        newest = self._identities[0].certificate if self._identities else None
-        if self._renews and (newest is None or is_old(newest, now)):
+        if self._renews and self._is_due(now):
             await _make(self._works, self._kind, now)
             self._load()
+
+    def _is_due(self, now: datetime) -> bool:
+        if not self._identities:
+            return True
+        newest = self._identities[0].certificate
+        return is_old(newest, now) or not is_by_current_issuer(newest, self._works)
 
     def _load(self) -> None:
         """Take over a changed pair of files once both are there; until then keep what is in use."""
@@ -129,6 +135,17 @@ def is_old(certificate: x509.Certificate, now: datetime) -> bool:
     """Tell whether it is in the last third of its time."""
     lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     return now > certificate.not_valid_after_utc - lifetime / 3
+
+
+def is_by_current_issuer(certificate: x509.Certificate, works: Works) -> bool:
+    """Tell whether it names the key of the CA that issues now."""
+    own = works.authorities.now.issuing.certificate.extensions
+    identifier = own.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    try:
+        above = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return False
+    return above.key_identifier == identifier
 
 
 def stored(office: Office, name: str) -> ServiceIdentity | None:
@@ -204,14 +221,15 @@ async def _make(works: Works, kind: ServiceKind, now: datetime) -> None:
     if stored(works.office, kind.name) is not None:
         _keep_previous(works.office, kind.name)
     key = make_private_key(kind.key_kind)
+    issuer = works.authority.current(ISSUING)
     order = service_order(
         kind,
         key.public_key(),
         serial_number=new_serial_number(SystemRandomness().octets(20)),
-        issuer=ISSUING,
+        issuer=issuer,
         now=now,
-        not_before=works.authority.not_valid_before(ISSUING),
-        not_after=works.authority.not_valid_after(ISSUING),
+        not_before=works.authority.not_valid_before(issuer),
+        not_after=works.authority.not_valid_after(issuer),
     )
     await put_in_place(works, kind.name, kind.profile, key, order)
     _log.info("certificate made", kind=kind.name, not_after=order.not_valid_after.isoformat())

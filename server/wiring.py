@@ -4,17 +4,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
 import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.ceremony import ISSUING, ROOT
-from ca.issuers import Issuer, IssuerError, IssuerSet
-from ca.keys.software import KeyOpeningError, SoftwareKey, open_private_key
+from ca.issuers import Issuer
 from ca.local import LocalAuthority
+from ca.succession import AuthorityKind, Succession
 from enroll.administration import Administration
 from enroll.approvals import Approvals
 from enroll.confirmations import Confirmations
@@ -30,6 +27,7 @@ from registry.checkpoints import CheckpointFile
 from registry.code_vault import RegistrySecrets
 from registry.engine import open_engine
 from registry.unit_of_work import SQLRegistry
+from server.authorities import LiveAuthorities, open_key
 from server.clock import SystemClock, SystemRandomness
 from server.config.load import Config
 from server.home import Home, HomeError, read_passphrase, read_private
@@ -83,15 +81,29 @@ class Works:
     """The office, and what it takes to issue."""
 
     office: Office
-    issuers: Mapping[str, Issuer]
+    authorities: LiveAuthorities
     authority: LocalAuthority
     pipeline: Pipeline
-    root: x509.Certificate
+
+    @property
+    def issuers(self) -> Mapping[str, Issuer]:
+        """Give the CAs whose key is here, roots too."""
+        return self.authorities.now.issuers
+
+    @property
+    def root(self) -> x509.Certificate:
+        """Give the root above the CA that issues now."""
+        return self.authorities.now.root.certificate
 
     def ca_certificates(self) -> tuple[bytes, ...]:
-        issuing = self.issuers[ISSUING]
-        root = self.root.public_bytes(Encoding.DER)
-        return IssuerSet(issuers={ISSUING: issuing}, roots=(root,)).certificates
+        return self.authorities.now.ca_certificates
+
+    def follow_succession(self) -> bool:
+        """Issue by the CAs of their record; tell whether that changed. Raises HomeError."""
+        if not self.authorities.refresh():
+            return False
+        self.authority.adopt(self.authorities.now.issuer_set)
+        return True
 
 
 def open_office(home: Home, config: Config, *, stream: str) -> Office:
@@ -125,30 +137,8 @@ def open_works(home: Home, config: Config, *, stream: str) -> Works:
     """Open everything, the issuing key included. Raises HomeError, RegistryUnavailable."""
     office = open_office(home, config, stream=stream)
     passphrase = read_passphrase(home.resolve(config.keys.passphrase_file))
-    url = config.server.public_http_url
-    root = read_certificate(home.root_certificate)
-    root_der = root.public_bytes(Encoding.DER)
-    try:
-        issuing = Issuer(
-            name=ISSUING,
-            certificate=read_certificate(home.issuing_certificate),
-            key=open_key(home.issuing_key, passphrase),
-            chain=(root_der,),
-            public_http_url=url,
-        )
-        issuers = {ISSUING: issuing}
-        if home.root_key.exists():
-            issuers[ROOT] = Issuer(
-                name=ROOT,
-                certificate=root,
-                key=open_key(home.root_key, passphrase),
-                public_http_url=url,
-            )
-    except IssuerError as error:
-        raise HomeError(f"{home.path}: {error}") from error
-    authority = LocalAuthority(
-        IssuerSet(issuers={ISSUING: issuing}, roots=(root_der,)), office.clock
-    )
+    authorities = LiveAuthorities(home, passphrase, config.server.public_http_url)
+    authority = LocalAuthority(authorities.now.issuer_set, office.clock)
     pipeline = Pipeline(
         registry=office.registry,
         authority=authority,
@@ -159,7 +149,7 @@ def open_works(home: Home, config: Config, *, stream: str) -> Works:
             waiting=config.limits.keys_waiting, per_hour=config.limits.keys_per_device_and_hour
         ),
     )
-    return Works(office=office, issuers=issuers, authority=authority, pipeline=pipeline, root=root)
+    return Works(office=office, authorities=authorities, authority=authority, pipeline=pipeline)
 
 
 def with_config(works: Works, config: Config) -> Works:
@@ -167,11 +157,13 @@ def with_config(works: Works, config: Config) -> Works:
     return replace(works, office=replace(works.office, config=config))
 
 
-def crl_lifetimes(config: Config) -> Mapping[str, timedelta]:
-    return {
-        ISSUING: timedelta(hours=config.crl.lifetime_hours),
-        ROOT: timedelta(days=config.crl.root_lifetime_days),
+def crl_lifetimes(succession: Succession, config: Config) -> Mapping[str, timedelta]:
+    """Tell how long the lists of each CA are good: of all that ever signed, the retired too."""
+    lifetimes = {
+        AuthorityKind.ISSUING: timedelta(hours=config.crl.lifetime_hours),
+        AuthorityKind.ROOT: timedelta(days=config.crl.root_lifetime_days),
     }
+    return {each.name: lifetimes[each.kind] for each in succession.known}
 
 
 def open_secrets(home: Home) -> RegistrySecrets:
@@ -180,22 +172,6 @@ def open_secrets(home: Home) -> RegistrySecrets:
         return RegistrySecrets(read_private(home.registry_key))
     except ValueError as error:
         raise HomeError(f"{home.registry_key}: the file is damaged: {error}") from error
-
-
-def open_key(path: Path, passphrase: bytes) -> SoftwareKey:
-    """Read and open a private key. Raises HomeError, naming the file."""
-    try:
-        return open_private_key(read_private(path), passphrase)
-    except KeyOpeningError as error:
-        raise HomeError(f"{path}: {error}") from error
-
-
-def read_certificate(path: Path) -> x509.Certificate:
-    """Read the first certificate of a PEM file. Raises HomeError."""
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise HomeError(f"{path}: no certificate can be read: {error}") from error
 
 
 def open_checkpoints(home: Home, config: Config) -> CheckpointFile:

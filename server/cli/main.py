@@ -26,6 +26,7 @@ from server.cli import (
     database,
     devices,
     installation,
+    issuers,
     policies,
     records,
     registration_authorities,
@@ -68,6 +69,7 @@ app.add_typer(policies.groups, name="group")
 app.add_typer(policies.profiles, name="profile")
 app.add_typer(policies.certificate_profiles, name="certificate-profile")
 trust.app.command("appoint")(registration_authorities.appoint)
+app.add_typer(issuers.app, name="issuer")
 app.add_typer(trust.app, name="trust")
 app.add_typer(records.audit, name="audit")
 app.add_typer(database.app, name="db")

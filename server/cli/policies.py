@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ca.ceremony import ISSUING
+from ca.succession import AuthorityKind, AuthorityState
 from enroll.device import new_id
 from enroll.failures import NotFound
 from enroll.policy.profiles import PolicyError
@@ -16,10 +16,12 @@ from enroll.profiles import (
     EnrollmentProfile,
     PolicySnapshot,
 )
+from server.authorities import read_succession
 from server.cli.office import Office, actor, work
 from server.cli.output import Data, Format, Output, show, show_all
 from server.cli.values import parse_pairs, to_data, with_settings
 from server.clock import SystemClock, SystemRandomness
+from server.home import Home
 
 groups = typer.Typer(no_args_is_help=True, help="Device groups: what their members must hold.")
 profiles = typer.Typer(
@@ -132,7 +134,7 @@ def add_profile(
     async def run(office: Office) -> Data:
         profile = replace(_profile(await office.policy(), copy), slug=name)
         profile = with_settings(profile, wanted)
-        _check_issuer(profile)
+        _check_issuer(profile, office.home)
         stored = await office.administration.put_enrollment_profile(
             profile, new=True, actor=actor()
         )
@@ -154,7 +156,7 @@ def set_profile(
 
     async def run(office: Office) -> Data:
         profile = with_settings(_profile(await office.policy(), name), wanted)
-        _check_issuer(profile)
+        _check_issuer(profile, office.home)
         stored = await office.administration.put_enrollment_profile(
             profile, new=False, actor=actor()
         )
@@ -259,10 +261,18 @@ def _certificate_profile(policy: PolicySnapshot, name: str) -> CertificateProfil
     )
 
 
-def _check_issuer(profile: EnrollmentProfile) -> None:
-    """Check what policy by itself cannot know: that there is such an issuer."""
-    if profile.issuer != ISSUING:
-        raise PolicyError(f"issuer: there is no issuer {profile.issuer!r}; there is {ISSUING!r}")
+def _check_issuer(profile: EnrollmentProfile, home: Home) -> None:
+    """Check what policy by itself cannot know: that there is such an issuer, or who follows it."""
+    succession = read_succession(home)
+    successors = succession.successors()
+    names = {
+        each.name
+        for each in succession.of(AuthorityKind.ISSUING, *AuthorityState)
+        if each.state is AuthorityState.ACTIVE or each.name in successors
+    }
+    if profile.issuer not in names:
+        known = ", ".join(sorted(names))
+        raise PolicyError(f"issuer: there is no issuer {profile.issuer!r}; there is {known}")
 
 
 def _group_data(group: DeviceGroup) -> Data:

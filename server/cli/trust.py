@@ -18,13 +18,13 @@ from enroll.policy.trust_anchors import LONGEST_NAME, is_shared, split_chain
 from enroll.profiles import PolicySnapshot
 from enroll.stages.address import DEFAULT_TENANT
 from enroll.trust import TrustAnchor, TrustPurpose
+from server.authorities import read_authorities
 from server.cli.certificates import REASON_NAMES, parse_reason
 from server.cli.devices import certificate_data
 from server.cli.office import Office, actor, current_home, find_device, work
 from server.cli.output import Data, Format, Output, Yes, confirm, say, show, show_all, when
 from server.cli.values import parse_pairs, to_data, with_settings
 from server.clock import SystemClock, SystemRandomness
-from server.wiring import read_certificate
 
 app = typer.Typer(no_args_is_help=True, help="CAs of others, and what their word is taken for.")
 
@@ -264,8 +264,8 @@ def _anchor(policy: PolicySnapshot, name: str) -> TrustAnchor:
 
 
 def _own(context: typer.Context) -> tuple[x509.Certificate, ...]:
-    home = current_home(context)
-    return read_certificate(home.root_certificate), read_certificate(home.issuing_certificate)
+    members = read_authorities(current_home(context)).members
+    return tuple(each.certificate for each in members.values())
 
 
 def _data(anchor: TrustAnchor, policy: PolicySnapshot) -> Data:

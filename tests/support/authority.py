@@ -86,7 +86,7 @@ def a_record_of(der: bytes, **changes: Any) -> CertificateRecord:
 
 @lru_cache
 def _root(kind: str) -> x509.Certificate:
-    return _a_ceremony().root(a_key(kind, 1), A_SERIAL_NUMBER)
+    return a_ceremony().root(a_key(kind, 1), A_SERIAL_NUMBER)
 
 
 @lru_cache
@@ -95,12 +95,12 @@ def _issuer(kind: str, root: str) -> Issuer:
     above = _root(root)
     return Issuer(
         name=ISSUING,
-        certificate=_a_ceremony().issuing(key, A_SERIAL_NUMBER + 1, above, a_key(root, 1)),
+        certificate=a_ceremony().issuing(key, A_SERIAL_NUMBER + 1, above, a_key(root, 1)),
         key=key,
         chain=(above.public_bytes(Encoding.DER),),
         public_http_url=PUBLIC_URL,
     )
 
 
-def _a_ceremony() -> Ceremony:
+def a_ceremony() -> Ceremony:
     return Ceremony(name="Test", now=START, public_http_url=PUBLIC_URL)
