@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from tests.support.cmc import (
@@ -49,20 +50,8 @@ def profile(device: Device) -> None:
 
 def test_est_M1_openssl_enrolls_by_an_identity_proof_and_its_new_key(device: Device) -> None:
     code = device.installation.json("device", "add", "cmc-crmf")["code"]
-    key, signer = _new_key(device.folder, "cmc-crmf")
-    private = load_pem_private_key(key.read_bytes(), None)
-    identifier = x509.load_pem_x509_certificate(signer.read_bytes()).extensions
-    wanted = crm(
-        a_crm(
-            private,  # type: ignore[arg-type]  # made as P-256
-            subject=a_name("cmc-crmf"),
-            extensions=[identifier.get_extension_for_class(x509.SubjectKeyIdentifier).value],
-        )
-    )
-    proof = identity_proof_v2(code, "cmc-crmf", wanted)
-    content = a_pki_data(wanted, controls=[identification("cmc-crmf"), proof, *HEARD])
 
-    served = _post(device, _signed(device.folder, content, signer, key, "-keyid", "-nocerts"))
+    served = _post(device, _proven(device.folder, "cmc-crmf", code))
 
     said, certificates = _verified(device, served)
     assert (served.status, said.status) == (200, 0)
@@ -98,20 +87,8 @@ def test_est_M1_openssl_renews_by_the_certificate_that_signs(device: Device) -> 
 
 def test_est_M1_a_wrong_secret_is_badIdentity_in_a_signed_answer(device: Device) -> None:
     device.installation.run("device", "add", "cmc-wrong")
-    key, signer = _new_key(device.folder, "cmc-wrong")
-    private = load_pem_private_key(key.read_bytes(), None)
-    identifier = x509.load_pem_x509_certificate(signer.read_bytes()).extensions
-    wanted = crm(
-        a_crm(
-            private,  # type: ignore[arg-type]  # made as P-256
-            subject=a_name("cmc-wrong"),
-            extensions=[identifier.get_extension_for_class(x509.SubjectKeyIdentifier).value],
-        )
-    )
-    proof = identity_proof_v2("AAAA-BBBB-CCCC-DDDD-EEEE", "cmc-wrong", wanted)
-    content = a_pki_data(wanted, controls=[identification("cmc-wrong"), proof, *HEARD])
 
-    served = _post(device, _signed(device.folder, content, signer, key, "-keyid", "-nocerts"))
+    served = _post(device, _proven(device.folder, "cmc-wrong", "AAAA-BBBB-CCCC-DDDD-EEEE"))
 
     said, _ = _verified(device, served)
     assert (served.status, said.status, said.fail_info) == (403, 2, 7)
@@ -129,23 +106,29 @@ def test_est_M2_fullcmc_is_not_there_unless_it_is_switched_on(device: Device) ->
     assert answer.status == 404
 
 
-def _new_key(folder: Path, name: str) -> tuple[Path, Path]:
-    """Make a key, and a certificate of its own making that only tells openssl its identifier."""
-    key, certificate = make_key(folder / f"{name}.key"), folder / f"{name}.own.pem"
-    openssl("req", "-x509", "-key", key, "-subj", f"/CN={name}", "-out", certificate)
-    return key, certificate
+def _proven(folder: Path, name: str, code: str) -> Path:
+    """Ask by CRMF for a new key, which signs the message, proven by a code.
+
+    The certificate of its own making only tells openssl the key's identifier.
+    """
+    key, own = make_key(folder / f"{name}.key"), folder / f"{name}.own.pem"
+    openssl("req", "-x509", "-key", key, "-subj", f"/CN={name}", "-out", own)
+    private = load_pem_private_key(key.read_bytes(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    made = x509.load_pem_x509_certificate(own.read_bytes()).extensions
+    identifier = made.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    wanted = crm(a_crm(private, subject=a_name(name), extensions=[identifier]))
+    proof = [identification(name), identity_proof_v2(code, name, wanted)]
+    content = a_pki_data(wanted, controls=[*proof, *HEARD])
+    return _signed(folder, content, own, key, "-keyid", "-nocerts")
 
 
 def _signed(folder: Path, content: bytes, signer: Path, key: Path, *options: str) -> Path:
     """Have openssl sign a PKIData; give the message in base64."""
-    openssl(
-        *("cms", "-sign", "-binary", "-nodetach", "-outform", "DER"),
-        *("-econtent_type", PKI_DATA, "-signer", signer, "-inkey", key, *options),
-        *("-md", "sha256", "-out", folder / "request.der"),
-        given=content,
-    )
+    words: list[str | Path] = ["cms", "-sign", "-binary", "-nodetach", "-outform", "DER"]
+    words += ["-econtent_type", PKI_DATA, "-signer", signer, "-inkey", key, "-md", "sha256"]
     path = folder / "request.b64"
-    path.write_bytes(base64.encodebytes((folder / "request.der").read_bytes()))
+    path.write_bytes(base64.encodebytes(openssl(*words, *options, given=content)))
     return path
 
 
