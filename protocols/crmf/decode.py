@@ -31,6 +31,7 @@ _METHODS = {
     0xA4: PrivateKeyMethod.ENCRYPTED_KEY,
 }
 _MAXIMUM_MESSAGES = 100
+_CERT_REQUEST = ([der.INTEGER, der.SEQUENCE], [der.INTEGER, der.SEQUENCE, der.SEQUENCE])
 T = TypeVar("T")
 
 
@@ -65,9 +66,10 @@ def read_message(message: der.Element) -> CertReqMsg:
     if not parts:
         raise Malformed("a CertReqMsg is empty")
     request, *rest = parts
-    request_id, template, *controls = _parts(request, "CertRequest")
-    if request_id.tag != der.INTEGER or len(controls) > 1:
+    fields = _parts(request, "CertRequest")
+    if [each.tag for each in fields] not in _CERT_REQUEST:
         raise Malformed("a CertRequest is no number, template and controls")
+    request_id, template, *controls = fields
     proof = None
     if rest and rest[0].tag & 0xC0:
         proof = _proof(rest.pop(0))

@@ -13,6 +13,7 @@ from tests.fuzz.fuzz_crmf import fuzz_crmf
 from tests.fuzz.fuzz_est_body import fuzz_est_body
 from tests.fuzz.fuzz_est_head import fuzz_est_head
 from tests.fuzz.fuzz_est_keyless import fuzz_est_keyless
+from tests.fuzz.fuzz_full_cmc import fuzz_full_cmc
 from tests.fuzz.fuzz_pkcs10 import fuzz_pkcs10
 from tests.fuzz.fuzz_pki_data import fuzz_pki_data
 from tests.soak.mutations import mutant_of, mutants
@@ -31,6 +32,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "cms_signed": fuzz_cms_signed,
     "crmf": fuzz_crmf,
     "pki_data": fuzz_pki_data,
+    "full_cmc": fuzz_full_cmc,
     "pkcs10": fuzz_pkcs10,
     "est_body": fuzz_est_body,
     "est_head": fuzz_est_head,
