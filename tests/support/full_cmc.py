@@ -4,8 +4,9 @@ A device with a certificate signs with that and asks by PKCS#10; one without sig
 and asks by CRMF. A code is the shared secret of an identity proof.
 """
 
+import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -31,7 +32,16 @@ from tests.support.cmc import (
 )
 from tests.support.crmf import a_crm
 from tests.support.csr import Key, a_name, sequence
-from tests.support.enrollment import PEER, Ask, Held, Site, a_new_key, an_authority
+from tests.support.enrollment import (
+    PEER,
+    Ask,
+    Held,
+    Site,
+    a_new_key,
+    an_authority,
+    by_code,
+    open_site,
+)
 from tests.support.est import endpoint
 from tests.support.fakes import START, FixedClock
 
@@ -159,6 +169,42 @@ def answered(response: WireResponse) -> Answer:
 def certificates(response: WireResponse) -> set[bytes]:
     found = pkcs7.load_der_pkcs7_certificates(b64decode(response.body))
     return {each.public_bytes(Encoding.DER) for each in found}
+
+
+def on_a_site(test: Callable[[Site], Awaitable[None]]) -> None:
+    """Run a test on a new site that serves fullcmc."""
+
+    async def run() -> None:
+        site = await open_site()
+        await serve_full_cmc(site)
+        await test(site)
+
+    asyncio.run(run())
+
+
+async def check_refused(
+    site: Site, answer: WireResponse, status: int, info: int, *parts: int, finding: str
+) -> None:
+    """Check what the answer says, and what the attempt holds."""
+    said = answered(answer)
+    attempt = (await site.attempts())[0]
+    assert (answer.status, said.status, said.fail_info, said.body_parts) == (
+        status,
+        2,
+        info,
+        parts,
+    ), attempt.detail
+    assert attempt.finding == finding
+    assert attempt.operation == "fullcmc"
+    assert said.words is not None
+    assert "c0ffee" in said.words
+    assert len(await site.certificates()) <= 1
+
+
+async def with_a_code(site: Site) -> Ask:
+    """Register a device, and ask by a code that it has."""
+    await site.register()
+    return by_code("pump-1", await site.code())
 
 
 def _by_crmf(ask: Ask) -> bytes:
