@@ -28,6 +28,7 @@ from ca.issuers import Issuer, IssuerSet
 from ca.keys.software import KeyKind, make_private_key
 from ca.local import LocalAuthority
 from enroll.pipeline import Pipeline
+from enroll.requirements import RequestRequirements
 from protocols.est.handler import ESTExchange, ESTHandler
 from protocols.wire import WireRequest
 from registry.code_vault import MASTER_OCTETS, RegistrySecrets
@@ -51,6 +52,10 @@ class NoLabels:
     def makes_keys(self, label: str | None) -> bool:
         del label
         return False
+
+    def requirements(self, label: str | None) -> RequestRequirements:
+        del label
+        return RequestRequirements()
 
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         del label

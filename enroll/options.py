@@ -57,12 +57,25 @@ class GeneratedKeyAlgorithm(StrEnum):
     ML_DSA_65 = "ml-dsa-65"
 
 
+class CSRAttributesStyle(StrEnum):
+    """How /csrattrs words what a request should hold (RFC 9908 §4).
+
+    LIST: as RFC 7030 has it, for clients that stumble over anything else. BOTH: with the template
+    of RFC 9908 §3.4 beside it. NONE: not at all.
+    """
+
+    NONE = "none"
+    LIST = "list"
+    BOTH = "both"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ESTOptions:
     """An enrollment profile under EST.
 
     `linking_without_ems` takes tls-unique from connections without the extended master secret,
-    which old clients have, and which RFC 7627 §5.4 allows after a full handshake only.
+    which old clients have, and which RFC 7627 §5.4 allows after a full handshake only. With
+    `enforce_attributes` a request that lacks what /csrattrs asks of it is refused.
     `http_authentication` are the schemes that are taken, the one to be offered first before the
     others. With `quote_digest_algorithm` a challenge has quotes where RFC 7616 §3.3 wants none.
     `fullcmc` serves the operation of that name (RFC 7030 §4.3).
@@ -75,6 +88,8 @@ class ESTOptions:
     challenge_password: ChallengePasswordRule = ChallengePasswordRule.BINDING
     linking: LinkingRule = LinkingRule.ACCEPTED
     linking_without_ems: bool = False
+    csr_attributes: CSRAttributesStyle = CSRAttributesStyle.BOTH
+    enforce_attributes: bool = False
     http_authentication: tuple[HTTPScheme, ...] = (HTTPScheme.BASIC, HTTPScheme.DIGEST_SHA_256)
     quote_digest_algorithm: bool = False
     fullcmc: bool = False

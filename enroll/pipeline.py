@@ -15,6 +15,7 @@ from enroll.failures import (
     RateLimited,
     RegistryUnavailable,
 )
+from enroll.inquiries import Inquiries
 from enroll.key_generation import GeneratedKey, KeyWish
 from enroll.orders import Order, OrderState
 from enroll.policy.approval import polled
@@ -75,6 +76,7 @@ class Pipeline:
         self._authority = authority
         self._clock = clock
         self._authenticate = Authenticate(vault, authority, clock, ThirdParty(clock))
+        self.inquiries = Inquiries(registry, self._authenticate)
         self._authorize = Authorize(clock)
         self._permit_key = PermitKey(vault, clock)
         self._key_generator = key_generator

@@ -39,7 +39,7 @@ def accepted_credentials(
 class CertificateRequest:
     """A certification request whose proof of possession has been verified.
 
-    Subject, names and key usage are wishes: what is issued comes from registry and profile.
+    Subject, names and key usages are wishes: what is issued comes from registry and profile.
     The `change_…` fields hold what RFC 6402 §2.8 ChangeSubjectName asks for, where it is there;
     `spki` is the SubjectPublicKeyInfo in DER. Of a request for a key that is yet to be made
     `public_key` is None, and `spki` and its hash are empty.
@@ -52,6 +52,7 @@ class CertificateRequest:
     spki_sha256: str
     key_usage: frozenset[KeyUsageBit] | None
     der_sha256: str
+    extended_key_usage: frozenset[x509.ObjectIdentifier] | None = None
     change_subject_name: x509.Name | None = None
     change_subject_alternative_names: tuple[x509.GeneralName, ...] | None = None
     challenge_password: str | None = field(default=None, repr=False)
@@ -110,3 +111,11 @@ class PollRequest:
     spki_sha256: str | None = None
     credential_id: str | None = None
     credentials: tuple[Credential, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """A question for what a request should hold, by somebody who shows who it would be from."""
+
+    origin: RequestOrigin
+    credentials: tuple[Credential, ...]

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from enroll.certificates import CertificateRecord
 from enroll.credentials import CredentialKind
-from enroll.failures import FailureReason
+from enroll.failures import EnrollmentError, FailureReason
 from enroll.key_generation import GeneratedKey
 from enroll.profiles import EnrollmentProfile
+from enroll.requirements import RequestRequirements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +53,15 @@ class Pending:
 
 
 EnrollmentResult = Issued | Pending | Rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What a request to this profile should hold; of a device only where it was proven.
+
+    `refused` says why it was not; `requirements` are then what anybody is told.
+    """
+
+    profile: EnrollmentProfile
+    requirements: RequestRequirements
+    refused: EnrollmentError | None = None

@@ -91,6 +91,7 @@ def _request(
         spki=spki,
         spki_sha256=sha256(spki).hexdigest() if spki else "",
         key_usage=wishes.key_usage,
+        extended_key_usage=wishes.extended_key_usage,
         der_sha256=sha256(request).hexdigest(),
         change_subject_name=(
             read_name(wishes.change_subject) if wishes.change_subject is not None else None

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from cryptography import x509
+from cryptography.hazmat import asn1
+
 from enroll.failures import Malformed
 from enroll.profiles import KeyUsageBit
 from protocols import der
@@ -15,6 +18,7 @@ _MICROSOFT_EXTENSION_REQUEST = bytes.fromhex("060a2b06010401823702010e")
 _CHALLENGE_PASSWORD = bytes.fromhex("06092a864886f70d010907")
 CHANGE_SUBJECT_NAME = bytes.fromhex("06082b06010505070724")
 _SUBJECT_ALTERNATIVE_NAME = bytes.fromhex("0603551d11")
+_EXTENDED_KEY_USAGE = bytes.fromhex("0603551d25")
 _KEY_USAGE = bytes.fromhex("0603551d0f")
 # Bits of the first octet of RFC 5280 §4.2.1.3 KeyUsage; bit 0 is its highest.
 _KEY_USAGE_BITS = (
@@ -32,6 +36,7 @@ class Wishes:
     """What the attributes ask for. Names are still DER, within the limits."""
 
     key_usage: frozenset[KeyUsageBit] | None = None
+    extended_key_usage: frozenset[x509.ObjectIdentifier] | None = None
     subject_alternative_names: bytes | None = None
     change_subject: bytes | None = None
     change_subject_alternative_names: bytes | None = None
@@ -62,10 +67,12 @@ def read_wishes(
 ) -> Wishes:
     """Put together what extensions and a ChangeSubjectName ask for. Raises Malformed."""
     usage = extensions.get(_KEY_USAGE)
+    purposes = extensions.get(_EXTENDED_KEY_USAGE)
     names = extensions.get(_SUBJECT_ALTERNATIVE_NAME)
     change_subject, change_names = _change_of_names(change) if change is not None else (None, None)
     return Wishes(
         key_usage=_key_usage(usage, limits) if usage is not None else None,
+        extended_key_usage=_purposes(purposes, limits) if purposes is not None else None,
         subject_alternative_names=_general_names(names, limits) if names is not None else None,
         change_subject=change_subject,
         change_subject_alternative_names=change_names,
@@ -121,6 +128,16 @@ def _key_usage(value: bytes, limits: DERLimits) -> frozenset[KeyUsageBit] | None
         raise Malformed("the requested keyUsage is no BIT STRING")
     first = bits.content[1] if len(bits.content) > 1 else 0
     return frozenset(usage for mask, usage in _KEY_USAGE_BITS if first & mask) or None
+
+
+def _purposes(value: bytes, limits: DERLimits) -> frozenset[x509.ObjectIdentifier]:
+    check_der(value, limits)
+    (purposes,) = der.split(value)
+    if any(each.tag != der.OBJECT_IDENTIFIER for each in _elements(purposes)):
+        raise Malformed("the requested extendedKeyUsage holds something else than purposes")
+    return frozenset(
+        asn1.decode_der(x509.ObjectIdentifier, each.whole) for each in _elements(purposes)
+    )
 
 
 def _general_names(value: bytes, limits: DERLimits) -> bytes:

@@ -1,14 +1,14 @@
 """What a listener hands to a protocol and gets back, whatever the protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from enroll.channel import Channel
-from enroll.request import EnrollmentRequest, RequestOrigin
-from enroll.result import EnrollmentResult, Rejected
+from enroll.request import EnrollmentRequest, Inquiry, RequestOrigin
+from enroll.result import Described, EnrollmentResult, Rejected
 
 
 class TransportFault(StrEnum):
@@ -79,11 +79,19 @@ class Exchange(Protocol):
     def respond(self, result: EnrollmentResult) -> WireResponse: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A message that asks what a request should hold, and how the answer is worded."""
+
+    inquiry: Inquiry
+    answer: Callable[[Described], WireResponse]
+
+
 class ProtocolHandler(Protocol):
     """One protocol: bytes to `EnrollmentRequest`, `EnrollmentResult` to bytes. Pure."""
 
-    def receive(self, wire: WireRequest) -> Exchange | WireResponse:
-        """Decode a request, or answer at once what needs no decision.
+    def receive(self, wire: WireRequest) -> Exchange | Question | WireResponse:
+        """Decode a request or a question, or answer at once what needs no decision.
 
         Raises ProtocolViolation, and EnrollmentError for a message that cannot be enrolled from.
         """

@@ -17,6 +17,7 @@ from ca.succession import NEXT, AuthorityKind, AuthorityRecord, AuthorityState, 
 from enroll.failures import EnrollmentError
 from enroll.options import ServerKeyGeneration
 from enroll.policy.key_generation import STRENGTHS
+from enroll.policy.requirements import untold_keys
 from enroll.profiles import PolicySnapshot
 from registry.tables import certificates
 from server.authorities import open_key, read_authorities, read_certificate, read_succession
@@ -102,6 +103,7 @@ async def _registry(home: Home, config: Config) -> list[Finding]:
         words = f"{len(policy.enrollment_profiles)} profiles, policy version {policy.version}"
         return [
             _good("database", words),
+            *_attributes(policy),
             _clock(office),
             *_key_generation(policy),
             *[each async for each in _crls(office)],
@@ -128,6 +130,19 @@ def _key_generation(policy: PolicySnapshot) -> Iterator[Finding]:
             yield _warning(name, words)
         else:
             yield _good(name, "every cipher is strong enough for the keys")
+
+
+def _attributes(policy: PolicySnapshot) -> Iterator[Finding]:
+    """Look for demands on requests that no device is told of (est-A6)."""
+    for profile in policy.enrollment_profiles.values():
+        template = policy.certificate_profiles[(profile.tenant_id, profile.certificate_profile)]
+        untold = untold_keys(profile, template)
+        if untold is not None:
+            yield _warning(
+                "csrattrs",
+                f"{untold}, and its /csrattrs does not say so: allow keys of one type only, and "
+                "set est.csr_attributes=both",
+            )
 
 
 def _clock(office: Office) -> Finding:

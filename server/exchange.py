@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import structlog
 
-from enroll.failures import EnrollmentError, FailureReason
+from enroll.failures import AuthorityUnavailable, EnrollmentError, FailureReason
 from enroll.pipeline import Pipeline
 from enroll.profiles import ProtocolName
 from enroll.result import EnrollmentResult, Rejected
@@ -13,6 +13,7 @@ from protocols.wire import (
     Exchange,
     ProtocolHandler,
     ProtocolViolation,
+    Question,
     WireRequest,
     WireResponse,
 )
@@ -67,7 +68,31 @@ class ProtocolEndpoint:
             return self._handler.refuse(wire, rejected)
         if isinstance(opened, WireResponse):
             return opened
+        if isinstance(opened, Question):
+            return await self._tell(wire, opened)
         return await self._decide(wire, opened)
+
+    async def _tell(self, wire: WireRequest, question: Question) -> WireResponse:
+        """Answer a question; who shows a bad credential is told what all are, but more slowly."""
+        try:
+            described = await self._pipeline.inquiries(question.inquiry)
+        except EnrollmentError as error:
+            return self._handler.refuse(wire, _unanswered(wire, error))
+        refused = described.refused
+        if refused is None:
+            self._backoff.succeeded(wire.peer_address)
+        else:
+            self._slow_down(wire, refused.reason, refused.finding)
+            _log.info(
+                "not proven",
+                correlation_id=wire.correlation_id,
+                protocol=self._name.value,
+                operation=question.inquiry.origin.operation,
+                finding=refused.finding,
+                detail=refused.detail,
+                peer=wire.peer_address,
+            )
+        return question.answer(described)
 
     async def _decide(self, wire: WireRequest, opened: Exchange) -> WireResponse:
         result = await self._pipeline.handle(opened.request)
@@ -104,8 +129,7 @@ class ProtocolEndpoint:
         if not isinstance(result, Rejected):
             self._backoff.succeeded(wire.peer_address)
             return
-        if result.reason in _UNPROVEN and result.finding not in _NOTHING_TRIED:
-            self._backoff.failed(wire.peer_address)
+        self._slow_down(wire, result.reason, result.finding)
         _log.info(
             "refused",
             correlation_id=result.correlation_id,
@@ -116,6 +140,20 @@ class ProtocolEndpoint:
             detail=result.detail,
             peer=wire.peer_address,
         )
+
+    def _slow_down(self, wire: WireRequest, reason: FailureReason, finding: str) -> None:
+        if reason in _UNPROVEN and finding not in _NOTHING_TRIED:
+            self._backoff.failed(wire.peer_address)
+
+
+def _unanswered(wire: WireRequest, error: EnrollmentError) -> Rejected:
+    return replace(
+        _internal(wire),
+        reason=error.reason,
+        detail=error.detail,
+        finding=error.finding,
+        retry_after=error.retry_after if isinstance(error, AuthorityUnavailable) else None,
+    )
 
 
 def _internal(wire: WireRequest) -> Rejected:

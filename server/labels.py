@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from enroll.options import ServerKeyGeneration
+from enroll.policy.requirements import requirements_of
 from enroll.ports import Registry
 from enroll.profiles import EnrollmentProfile, PolicySnapshot, ProtocolName
+from enroll.requirements import RequestRequirements
 from enroll.stages.address import default_profile
 
 
@@ -58,6 +60,14 @@ class Labels:
             for each in asked
             if self._protocol in each.protocols
         )
+
+    def requirements(self, label: str | None) -> RequestRequirements:
+        """Tell what anybody's request should hold; nothing, where nobody enrolls."""
+        policy, profile = self._mirror.policy, self.profile(label)
+        if profile is None or self._protocol not in profile.protocols:
+            return RequestRequirements()
+        template = policy.certificate_profiles[(profile.tenant_id, profile.certificate_profile)]
+        return requirements_of(profile, template, None)
 
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         """Give the CA certificates for a label, DER: one CA serves them all."""

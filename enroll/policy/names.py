@@ -59,7 +59,7 @@ def alternative_names_for(
         if value is None:
             continue
         try:
-            names.append(_general_name(kind, value))
+            names.append(general_name(kind, value))
         except ValueError as error:
             raise PolicyViolation(
                 FailureReason.BAD_CERTIFICATE_TEMPLATE,
@@ -67,6 +67,11 @@ def alternative_names_for(
                 field="subjectAltName",
             ) from error
     return tuple(names)
+
+
+def placeholders_in(template: str) -> frozenset[str]:
+    """Name what of a device a template says: `name`, `serial`, `id`, `attribute.X`."""
+    return frozenset(_PLACEHOLDER.findall(template))
 
 
 def unknown_placeholder(template: str) -> str | None:
@@ -84,7 +89,7 @@ def is_impossible(kind: str, template: str) -> bool:
         if kind in ATTRIBUTE_TYPES:
             x509.NameAttribute(ATTRIBUTE_TYPES[kind], template)
         else:
-            _general_name(kind, template)
+            general_name(kind, template)
     except ValueError:
         return True
     return False
@@ -140,6 +145,11 @@ def same_alternative_names(
     return _comparable(one) == _comparable(other)
 
 
+def same_text(one: str, other: str) -> bool:
+    """Compare two values of an attribute."""
+    return _prepared(one) == _prepared(other)
+
+
 def _rdn(rdn: x509.RelativeDistinguishedName) -> frozenset[tuple[str, str | bytes]]:
     return frozenset((each.oid.dotted_string, _prepared(each.value)) for each in rdn)
 
@@ -170,7 +180,8 @@ def _comparable(names: Iterable[x509.GeneralName]) -> frozenset[tuple[type, obje
     return frozenset(found)
 
 
-def _general_name(kind: str, value: str) -> x509.GeneralName:
+def general_name(kind: str, value: str) -> x509.GeneralName:
+    """Make an alternative name of a kind. Raises ValueError."""
     match kind:
         case "uri":
             return x509.UniformResourceIdentifier(value)

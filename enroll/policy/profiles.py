@@ -4,7 +4,13 @@ import re
 from datetime import timedelta
 
 from enroll.credentials import CredentialKind
-from enroll.options import ChallengePasswordRule, ESTOptions, LinkingRule, ServerKeyGeneration
+from enroll.options import (
+    ChallengePasswordRule,
+    CSRAttributesStyle,
+    ESTOptions,
+    LinkingRule,
+    ServerKeyGeneration,
+)
 from enroll.policy.names import (
     ALTERNATIVE_NAME_KINDS,
     ATTRIBUTE_TYPES,
@@ -150,6 +156,18 @@ def _check_est(profile: EnrollmentProfile) -> None:
             "est.linking: cannot be required where est.challenge_password=code, for a "
             "challengePassword is then a one-time code and no channel binding"
         )
+    if profile.est.csr_attributes is CSRAttributesStyle.NONE:
+        # RFC 7030 §4.5.2: what is demanded has to be told.
+        if linking is LinkingRule.REQUIRED:
+            raise PolicyError(
+                "est.csr_attributes: expected list or both where est.linking=required, so that "
+                "devices are told to link their requests"
+            )
+        if profile.est.enforce_attributes:
+            raise PolicyError(
+                "est.csr_attributes: expected list or both where est.enforce_attributes=true, so "
+                "that devices are told what to ask for"
+            )
 
 
 def _check_durations(profile: EnrollmentProfile) -> None:

@@ -1,15 +1,20 @@
-"""The request holds what its endpoint demands of every request, whoever sends it."""
+"""The request holds what its endpoint asks of every request, whoever sends it."""
 
-from enroll.failures import EnrollmentError, NotAuthorized
+from enroll.failures import EnrollmentError, FailureReason, NotAuthorized, PolicyViolation
 from enroll.options import FULL_CMC, ChallengePasswordRule
 from enroll.policy.linking import check_linking
+from enroll.policy.requirements import missing_from, requirements_of
 from enroll.profiles import ProtocolName
+from enroll.request import Operation
 from enroll.steps import Identified
 from enroll.trace import DecisionTrace
 
 
 def comply(step: Identified, trace: DecisionTrace) -> None:
-    """Check what /csrattrs told the device. Raises EnrollmentError."""
+    """Check again what /csrattrs told the device, as the profile wants it. Raises EnrollmentError.
+
+    The key is judged when the device is authorized, whatever the profile says here.
+    """
     addressed = step.authenticated.addressed
     if addressed.request.origin.protocol is not ProtocolName.EST:
         return
@@ -21,6 +26,8 @@ def comply(step: Identified, trace: DecisionTrace) -> None:
         )
     if addressed.profile.est.challenge_password is ChallengePasswordRule.BINDING:
         _link(step, trace)
+    if addressed.profile.est.enforce_attributes:
+        _check_attributes(step, trace)
 
 
 def _link(step: Identified, trace: DecisionTrace) -> None:
@@ -39,3 +46,25 @@ def _link(step: Identified, trace: DecisionTrace) -> None:
         raise
     if proven_by is not None:
         trace.passed("linking", proven_by)
+
+
+def _check_attributes(step: Identified, trace: DecisionTrace) -> None:
+    addressed = step.authenticated.addressed
+    profile, request = addressed.profile, addressed.request
+    template = addressed.policy.certificate_profiles[
+        (profile.tenant_id, profile.certificate_profile)
+    ]
+    missing = missing_from(
+        request.certificate_request,
+        requirements_of(profile, template, step.device),
+        names=request.operation is not Operation.RENEWAL,
+    )
+    if missing:
+        trace.failed("attributes", ", ".join(missing))
+        raise PolicyViolation(
+            FailureReason.BAD_CERTIFICATE_TEMPLATE,
+            f"the request lacks {', '.join(missing)}, which /csrattrs asks for",
+            finding="attributes_missing",
+            field=", ".join(missing),
+        )
+    trace.passed("attributes")

@@ -57,6 +57,7 @@ def _to_request(
         spki=template.spki,
         spki_sha256=sha256(template.spki).hexdigest(),
         key_usage=wishes.key_usage,
+        extended_key_usage=wishes.extended_key_usage,
         der_sha256=sha256(message.whole).hexdigest(),
         change_subject_name=(
             read_name(wishes.change_subject) if wishes.change_subject is not None else None

@@ -5,7 +5,10 @@ import struct
 from dataclasses import dataclass
 from hashlib import sha256
 
+from enroll.options import CSRAttributesStyle
+from enroll.requirements import RequestRequirements
 from protocols.cms import certs_only
+from protocols.est import csr_attributes
 from protocols.est.messages import (
     CERTIFICATE,
     CERTIFICATES,
@@ -23,6 +26,7 @@ BOUNDARY = "est-server-generated-key"
 _TRANSFER_ENCODING = ("Content-Transfer-Encoding", "base64")
 ENCODED = (_TRANSFER_ENCODING,)
 _PART_ENCODING = "Content-Transfer-Encoding: base64\r\n"
+_PERSONAL = (("Cache-Control", "no-store"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +89,27 @@ def encode_ca_certificates(
     )
 
 
-def encode_no_attributes() -> WireResponse:
-    """Answer /csrattrs where nothing is demanded of a request (RFC 7030 §4.5.2)."""
-    return WireResponse(status=204, media_type=CSR_ATTRIBUTES)
+def encode_csr_attributes(
+    wanted: RequestRequirements,
+    style: CSRAttributesStyle,
+    layout: AnswerLayout,
+    *,
+    personal: bool,
+) -> WireResponse:
+    """Answer /csrattrs (RFC 7030 §4.5.2): 204 where nothing is asked of a request.
+
+    What is `personal` to a proven device is not for others' eyes, nor for their caches.
+    """
+    headers = _PERSONAL if personal else ()
+    attributes = csr_attributes.encode(wanted, style)
+    if not attributes:
+        return WireResponse(status=204, media_type=CSR_ATTRIBUTES, headers=headers)
+    return WireResponse(
+        status=200,
+        media_type=CSR_ATTRIBUTES,
+        body=encode_base64(attributes, layout),
+        headers=(_TRANSFER_ENCODING, *headers),
+    )
 
 
 def encode_base64(der: bytes, layout: AnswerLayout) -> bytes:

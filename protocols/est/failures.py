@@ -140,6 +140,8 @@ def _in_words(status: int, rejected: Rejected) -> WireResponse:
         status, sentence = HTTPStatus.NOT_FOUND, _NO_OPERATION
     if rejected.reason in {FailureReason.NOT_AUTHORIZED, FailureReason.RATE_LIMITED}:
         sentence = _PLAINLY.get(rejected.finding, sentence)
+    if rejected.finding == "attributes_missing":
+        sentence = "The request lacks what /csrattrs asks for."
     if rejected.reason is FailureReason.BAD_PROOF_OF_POSSESSION:
         sentence = _LINKING.get(rejected.finding, sentence)
     if rejected.field is not None and _may_name_field(rejected):

@@ -10,16 +10,17 @@ from hashlib import sha256
 from enroll.credentials import Credential, CredentialKind, HTTPBasic, HTTPDigest
 from enroll.failures import EnrollmentError, NotAuthenticated
 from enroll.key_generation import KeyWish
-from enroll.options import ESTOptions
+from enroll.options import CSRAttributesStyle, ESTOptions
 from enroll.profiles import ProtocolName
 from enroll.request import (
     CertificateRequest,
     EnrollmentRequest,
+    Inquiry,
     Operation,
     RequestOrigin,
     accepted_credentials,
 )
-from enroll.result import EnrollmentResult, Issued, Pending, Rejected
+from enroll.result import Described, EnrollmentResult, Issued, Pending, Rejected
 from protocols import pkcs10
 from protocols.cmc.responder import Responder
 from protocols.est import decode, encode, failures
@@ -35,7 +36,7 @@ from protocols.est.messages import (
 )
 from protocols.est.nonces import KEY_OCTETS, Nonces
 from protocols.limits import DEFAULT_LIMITS, DERLimits
-from protocols.wire import WireRequest, WireResponse
+from protocols.wire import Question, WireRequest, WireResponse
 
 _OPERATIONS = {
     ESTOperation.SIMPLE_ENROLL: Operation.INITIAL,
@@ -87,7 +88,7 @@ class ESTHandler:
         default_factory=dict, init=False, repr=False
     )
 
-    def receive(self, wire: WireRequest) -> ESTExchange | FullCMCExchange | WireResponse:
+    def receive(self, wire: WireRequest) -> ESTExchange | FullCMCExchange | Question | WireResponse:
         """Decode an enrollment, or answer /cacerts and /csrattrs at once.
 
         Raises ProtocolViolation and EnrollmentError.
@@ -98,7 +99,7 @@ class ESTHandler:
         operation = _OPERATIONS.get(address.operation)
         if operation is None:
             if address.operation is ESTOperation.CSR_ATTRIBUTES:
-                return encode.encode_no_attributes()
+                return self._answer_csr_attributes(wire, address.label)
             return self._answer_ca_certificates(wire, address.label)
         decode.check_media_type(wire)
         self._check_not_asking(wire, address.label, operation)
@@ -219,6 +220,28 @@ class ESTHandler:
     def _full_cmc(self) -> FullCMC:
         return FullCMC(responder=self.responder, limits=self.limits)
 
+    def _answer_csr_attributes(
+        self, wire: WireRequest, label: str | None
+    ) -> Question | WireResponse:
+        """Say what a request should hold: to who shows a credential, once it was judged.
+
+        Nobody has to show one (RFC 7030 §4.5), and nobody is told of a device without.
+        """
+        layout = decode.decode_layout(wire)
+        try:
+            credentials = _credentials(wire, decode.decode_authorization(wire, self.nonces))
+        except EnrollmentError:
+            credentials = ()
+        if credentials:
+            return Question(
+                inquiry=Inquiry(origin=self.origin(wire), credentials=credentials),
+                answer=partial(_describe, layout=layout),
+            )
+        profile = self.labels.profile(label)
+        style = profile.est.csr_attributes if profile is not None else CSRAttributesStyle.NONE
+        wanted = self.labels.requirements(label)
+        return encode.encode_csr_attributes(wanted, style, layout, personal=False)
+
     def _answer_ca_certificates(self, wire: WireRequest, label: str | None) -> WireResponse:
         certificates = self.labels.ca_certificates(label)
         key = (label, decode.decode_layout(wire))
@@ -233,6 +256,15 @@ class ESTHandler:
 
 def _answer(issued: Issued, layout: AnswerLayout) -> WireResponse:
     return encode.encode_certificate(issued.record.der, layout)
+
+
+def _describe(described: Described, *, layout: AnswerLayout) -> WireResponse:
+    return encode.encode_csr_attributes(
+        described.requirements,
+        described.profile.est.csr_attributes,
+        layout,
+        personal=described.refused is None,
+    )
 
 
 def _refusal(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from enroll.options import FULL_CMC
 from enroll.profiles import EnrollmentProfile
+from enroll.requirements import RequestRequirements
 
 PKCS10 = "application/pkcs10"
 CERTIFICATES = "application/pkcs7-mime"
@@ -35,6 +36,10 @@ class Labels(Protocol):
 
     def makes_keys(self, label: str | None) -> bool:
         """Tell whether keys are made for devices there; without a label, anywhere."""
+        ...
+
+    def requirements(self, label: str | None) -> RequestRequirements:
+        """Tell what anybody's request should hold; nothing, where nobody enrolls."""
         ...
 
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:

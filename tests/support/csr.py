@@ -30,6 +30,7 @@ CHALLENGE_PASSWORD = "2a864886f70d010907"  # an OBJECT IDENTIFIER
 CHANGE_SUBJECT_NAME = "2b06010505070724"
 SUBJECT_ALTERNATIVE_NAME = "551d11"
 KEY_USAGE = "551d0f"
+EXTENDED_KEY_USAGE = "551d25"
 BASIC_CONSTRAINTS = "551d13"
 
 _KINDS: dict[str, Callable[[], Key]] = {
@@ -68,7 +69,7 @@ def a_csr(
 ) -> bytes:
     """Make a good certification request, DER, by cryptography."""
     key = key or a_key()
-    builder = x509.CertificateSigningRequestBuilder(subject or a_name())
+    builder = x509.CertificateSigningRequestBuilder(a_name() if subject is None else subject)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     for extension in extensions:

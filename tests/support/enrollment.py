@@ -86,6 +86,7 @@ class Ask:
     subject: x509.Name = field(default_factory=a_name)
     names: Sequence[x509.GeneralName] = ()
     key_usage: x509.KeyUsage | None = None
+    purposes: Sequence[x509.ObjectIdentifier] = ()
     reference: str | None = None
     code: str | None = None
     challenge_password: str | None = None
@@ -112,7 +113,11 @@ class Ask:
                 subject=self.subject.public_bytes(),
                 algorithm=RSA_SHA256 if isinstance(self.key, rsa.RSAPrivateKey) else ECDSA_SHA256,
             )
-        extensions = [self.key_usage] if self.key_usage is not None else []
+        extensions: list[x509.ExtensionType] = []
+        if self.key_usage is not None:
+            extensions.append(self.key_usage)
+        if self.purposes:
+            extensions.append(x509.ExtendedKeyUsage(self.purposes))
         return a_csr(
             self.key,
             subject=self.subject,

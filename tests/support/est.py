@@ -20,7 +20,7 @@ from server.backoff import Backoff
 from server.exchange import ProtocolEndpoint
 from server.labels import Labels, PolicyMirror
 from server.observability.metrics import Metrics
-from tests.support.enrollment import PEER, Ask, Site
+from tests.support.enrollment import PEER, Ask, Held, Site
 
 Words = Callable[[str, str, WireRequest], str]
 """What Authorization says of a user name and a code, in a request."""
@@ -120,6 +120,44 @@ def _operation(ask: Ask) -> str:
     return "simpleenroll" if ask.operation is Operation.INITIAL else "simplereenroll"
 
 
+async def get(
+    site: Site,
+    path: str,
+    *,
+    user: tuple[str, str] | None = None,
+    held: Held | None = None,
+    backoff: Backoff | None = None,
+) -> WireResponse:
+    """Ask what is asked with GET; `user` is a name and a code, for Basic."""
+    served = await endpoint(site, backoff=backoff)
+    return await served(a_question(site, path, user=user, held=held))
+
+
+def a_question(
+    site: Site,
+    path: str,
+    *,
+    user: tuple[str, str] | None = None,
+    held: Held | None = None,
+) -> WireRequest:
+    headers = CIMultiDict[str]()
+    wire = WireRequest(
+        method="GET",
+        path=path,
+        query="",
+        headers=headers,
+        body=b"",
+        peer_chain=(held.der,) if held is not None else (),
+        peer_address=PEER,
+        correlation_id="c0ffee",
+        received_at=site.clock.now(),
+        target=f"/.well-known/est/{path}",
+    )
+    if user is not None:
+        headers["Authorization"] = _basic(*user, wire)
+    return wire
+
+
 def _basic(username: str, code: str, wire: WireRequest) -> str:
     del wire
     return "Basic " + b64encode(f"{username}:{code}".encode()).decode()
@@ -138,6 +176,7 @@ async def endpoint(
     responder: Callable[[], Responder | None] = nobody,
     *,
     signer: Callable[[], KeyPackageSigner] = no_signer,
+    backoff: Backoff | None = None,
 ) -> ProtocolEndpoint:
     """Give EST's endpoint on a site, and who signs answers of CMC, and generated keys, there."""
     mirror = PolicyMirror(site.registry)
@@ -151,7 +190,7 @@ async def endpoint(
             key_package_signer=signer,
         ),
         pipeline=site.pipeline,
-        backoff=Backoff(burst=0, per_second=1, monotonic=time.monotonic),
+        backoff=backoff or Backoff(burst=0, per_second=1, monotonic=time.monotonic),
         metrics=Metrics(),
         is_operation=bool,
     )

@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.options import ServerKeyGeneration
 from enroll.profiles import CertificateClass, EnrollmentProfile
+from enroll.requirements import RequestRequirements
 from enroll.result import Issued
 from protocols.wire import TransportFault, WireRequest
 from tests.support.csr import a_csr, a_key, a_name
@@ -97,6 +98,7 @@ class FixedLabels:
 
     names: set[str] = field(default_factory=lambda: {"floor 2", "operational"})
     profiles: dict[str | None, EnrollmentProfile] = field(default_factory=dict)
+    wanted: dict[str | None, RequestRequirements] = field(default_factory=dict)
     certificates: tuple[bytes, ...] = field(default_factory=lambda: (a_certificate("root"),))
 
     def exists(self, label: str) -> bool:
@@ -110,6 +112,9 @@ class FixedLabels:
         return found is not None and (
             found.est.server_key_generation is ServerKeyGeneration.ALLOWED
         )
+
+    def requirements(self, label: str | None) -> RequestRequirements:
+        return self.wanted.get(label, RequestRequirements())
 
     def ca_certificates(self, label: str | None) -> tuple[bytes, ...]:
         del label

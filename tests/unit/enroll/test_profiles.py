@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from enroll.credentials import CredentialKind
-from enroll.options import ChallengePasswordRule, ESTOptions, LinkingRule
+from enroll.options import ChallengePasswordRule, CSRAttributesStyle, ESTOptions, LinkingRule
 from enroll.policy.profiles import (
     EXTENDED_KEY_USAGES,
     RESERVED_SLUGS,
@@ -34,6 +34,13 @@ POLICY = a_policy(
 )
 
 
+def test_est_A2_linking_is_not_required_where_devices_are_not_told_of_it() -> None:
+    silent = ESTOptions(csr_attributes=CSRAttributesStyle.NONE, linking=LinkingRule.REQUIRED)
+
+    with pytest.raises(PolicyError, match=r"est\.csr_attributes: .* link"):
+        check_enrollment_profile(an_enrollment_profile(est=silent), POLICY)
+
+
 @pytest.mark.parametrize("slug", sorted(RESERVED_SLUGS))
 def test_est_H2_a_profile_is_not_named_like_an_operation(slug: str) -> None:
     with pytest.raises(PolicyError, match=r"slug: .* operation"):
@@ -58,6 +65,18 @@ def test_a_slug_fits_into_a_path(slug: str) -> None:
         ("own_certificates_of", {"own_certificates_of": ("nowhere",)}),
         ("own_certificates_of", {"own_certificates_of": ("theirs",)}),
         ("renewal_window", {"renewal_window": 0.0}),
+        (
+            "est.csr_attributes",
+            {
+                "est": ESTOptions(
+                    csr_attributes=CSRAttributesStyle.NONE, linking=LinkingRule.REQUIRED
+                )
+            },
+        ),
+        (
+            "est.csr_attributes",
+            {"est": ESTOptions(csr_attributes=CSRAttributesStyle.NONE, enforce_attributes=True)},
+        ),
         (
             "est.linking",
             {

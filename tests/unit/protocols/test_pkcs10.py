@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from enroll.profiles import KeyUsageBit
@@ -17,6 +17,7 @@ from tests.support.authority import KEY_KINDS
 from tests.support.csr import (
     CHALLENGE_PASSWORD,
     CHANGE_SUBJECT_NAME,
+    EXTENDED_KEY_USAGE,
     EXTENSION_REQUEST,
     KEY_USAGE,
     SUBJECT_ALTERNATIVE_NAME,
@@ -221,6 +222,15 @@ def test_est_E3_a_request_that_forbids_signatures_is_taken_with_its_own() -> Non
     assert request.key_usage == frozenset({KeyUsageBit.KEY_ENCIPHERMENT})
 
 
+def test_est_A5_the_purposes_that_are_asked_for_are_read() -> None:
+    wanted = [ExtendedKeyUsageOID.CLIENT_AUTH, x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")]
+
+    request = decode(a_csr(extensions=[x509.ExtendedKeyUsage(wanted)]))
+
+    assert request.extended_key_usage == frozenset(wanted)
+    assert decode(a_csr()).extended_key_usage is None
+
+
 def test_est_E9_other_extensions_are_not_carried_over() -> None:
     wanted = a_csr(
         extensions=[
@@ -239,7 +249,7 @@ def test_est_E9_other_extensions_are_not_carried_over() -> None:
 @pytest.mark.parametrize("number", range(40))
 def test_security_C1_an_extension_of_any_kind_is_passed_over(number: int) -> None:
     odd = extension(f"551d{number:02x}", b"\xff\xff", critical=True)
-    read_here = {SUBJECT_ALTERNATIVE_NAME, KEY_USAGE}
+    read_here = {SUBJECT_ALTERNATIVE_NAME, KEY_USAGE, EXTENDED_KEY_USAGE}
 
     if f"551d{number:02x}" in read_here:
         with pytest.raises(Malformed):
@@ -346,6 +356,9 @@ CHALLENGE = attribute(CHALLENGE_PASSWORD, tlv(0x13, b"a"))
         [attribute(EXTENSION_REQUEST, sequence(sequence(oid("551d11"))))],
         [attribute(EXTENSION_REQUEST, sequence(sequence(oid("551d11"), DNS)))],
         [extension_request(extension(KEY_USAGE, b"\x05\x00"))],
+        [extension_request(extension(EXTENDED_KEY_USAGE, b"\x05\x00"))],
+        [extension_request(extension(EXTENDED_KEY_USAGE, b"\x30\x02\x05\x00"))],
+        [extension_request(extension(EXTENDED_KEY_USAGE, b"\x06\x01\x2a"))],
         [sequence(oid(CHALLENGE_PASSWORD))],
         [sequence(oid(CHALLENGE_PASSWORD), tlv(0x13, b"a"))],
         [b"\x05\x00"],

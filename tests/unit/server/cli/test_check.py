@@ -141,6 +141,20 @@ def test_a_clock_that_went_back_is_named(installation: Installation) -> None:
     assert "2126" in wrong(found)["clock"]
 
 
+def test_est_A6_a_key_policy_that_devices_are_not_told_of_is_a_warning(
+    installation: Installation,
+) -> None:
+    two_types = ("--set", "key_algorithms=p-256,rsa-3072")
+    installation.run("certificate-profile", "add", "either", "--copy", "bootstrap", *two_types)
+    words = ("--copy", "bootstrap", "--set", "certificate_profile=either")
+    installation.run("profile", "add", "plant", *words)
+
+    found = findings(installation)
+
+    assert found["csrattrs"][0] == "warning"
+    assert "profile 'plant' takes only p-256, rsa-3072 keys" in found["csrattrs"][1]
+
+
 def test_an_old_crl_is_named(installation: Installation) -> None:
     with installation.serve():
         pass

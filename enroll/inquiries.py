@@ -1,0 +1,97 @@
+"""What a device is told of the request that it should make, before it makes one."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from enroll.certificates import CertificateStatus
+from enroll.device import Device, DeviceStatus
+from enroll.failures import AuthorityUnavailable, EnrollmentError, NotAuthorized
+from enroll.policy.requirements import requirements_of
+from enroll.ports import Registry, UnitOfWork
+from enroll.request import CertificateRequest, EnrollmentRequest, Inquiry, Operation
+from enroll.result import Described
+from enroll.stages.address import address
+from enroll.stages.identify import identify
+from enroll.steps import Addressed, Authenticated
+from enroll.trace import DecisionTrace
+
+Authenticating = Callable[[Addressed, UnitOfWork, DecisionTrace], Awaitable[Authenticated]]
+
+_NO_REQUEST_YET = CertificateRequest(
+    subject=x509.Name([]),
+    subject_alternative_names=None,
+    public_key=ed25519.Ed25519PublicKey.from_public_bytes(bytes(32)),
+    spki=b"",
+    spki_sha256="",
+    key_usage=None,
+    der_sha256="",
+)
+"""It claims nothing, and its key is nobody's."""
+
+
+class Inquiries:
+    """Tells a proven device the names that the registry gives it, anybody else what all are told.
+
+    The credential may be good for a renewal or for a first enrollment. Nothing is recorded: who
+    asks what to ask for has not enrolled.
+    """
+
+    def __init__(self, registry: Registry, authenticate: Authenticating) -> None:
+        self._registry = registry
+        self._authenticate = authenticate
+
+    async def __call__(self, inquiry: Inquiry) -> Described:
+        """Answer, or raise AuthorityUnavailable, or EnrollmentError if nobody enrolls here."""
+        async with self._registry.unit_of_work() as uow:
+            renewal = await _described_for(inquiry, Operation.RENEWAL, self._authenticate, uow)
+            if renewal.refused is None:
+                return renewal
+            return await _described_for(inquiry, Operation.INITIAL, self._authenticate, uow)
+
+
+async def _described_for(
+    inquiry: Inquiry, operation: Operation, authenticate: Authenticating, uow: UnitOfWork
+) -> Described:
+    addressed, trace = await _addressed(inquiry, operation, uow)
+    try:
+        return _described(addressed, await _device(addressed, authenticate, uow, trace))
+    except AuthorityUnavailable:
+        raise
+    except EnrollmentError as error:
+        return replace(_described(addressed, None), refused=error)
+
+
+async def _addressed(
+    inquiry: Inquiry, operation: Operation, uow: UnitOfWork
+) -> tuple[Addressed, DecisionTrace]:
+    request = EnrollmentRequest(
+        origin=inquiry.origin,
+        operation=operation,
+        certificate_request=_NO_REQUEST_YET,
+        credentials=inquiry.credentials,
+    )
+    trace = DecisionTrace(origin=inquiry.origin, request=request)
+    return await address(request, uow, trace), trace
+
+
+async def _device(
+    addressed: Addressed, authenticate: Authenticating, uow: UnitOfWork, trace: DecisionTrace
+) -> Device:
+    """Prove a device that could enroll now. Raises EnrollmentError."""
+    step = await identify(await authenticate(addressed, uow, trace), uow, trace)
+    shown = step.authenticated.presented
+    on_hold = shown is not None and shown.status is CertificateStatus.ON_HOLD
+    if on_hold or step.device.status is DeviceStatus.DISABLED:
+        raise NotAuthorized("the device is disabled", finding="device_disabled")
+    return step.device
+
+
+def _described(addressed: Addressed, device: Device | None) -> Described:
+    profile = addressed.profile
+    template = addressed.policy.certificate_profiles[
+        (profile.tenant_id, profile.certificate_profile)
+    ]
+    return Described(profile=profile, requirements=requirements_of(profile, template, device))
