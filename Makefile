@@ -14,8 +14,9 @@ DEV_LOCKS := $(LOCKS) requirements/dev.lock
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock" $(UPGRADE)
 DEBIAN_PACKAGES := curl openssl strongswan-pki libstrongswan-standard-plugins \
-	libstrongswan-extra-plugins postgresql
-CLIENTS := curl:curl openssl:openssl pki:strongswan-pki initdb:postgresql
+	libstrongswan-extra-plugins postgresql nginx-light haproxy
+CLIENTS := curl:curl openssl:openssl pki:strongswan-pki initdb:postgresql \
+	nginx:nginx-light haproxy:haproxy
 
 # Arguments for the command behind a target: make test ARGS='-k renewal -x'
 ARGS ?=

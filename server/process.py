@@ -17,7 +17,7 @@ from OpenSSL import SSL
 from enroll.failures import EnrollmentError
 from server.background import Background, Chore
 from server.config.load import Config, ConfigurationError
-from server.config.model import LimitsSection, parse_address
+from server.config.model import LimitsSection, ProxySection, parse_address
 from server.device_paths import DevicePaths
 from server.home import Home, HomeError
 from server.http.descriptors import room_for
@@ -25,6 +25,7 @@ from server.http.front import Front
 from server.http.limits import ConnectionLimits, Gate
 from server.http.listener import Listener, bind_unix
 from server.http.load import Load, LoadLimits
+from server.http.proxies import Proxies, ProxyTrust
 from server.http.routes import Mount, Router
 from server.identity import ServerIdentity
 from server.labels import PolicyMirror
@@ -42,6 +43,7 @@ NEEDS_RESTART: Mapping[str, tuple[str, ...]] = {
     "database": ("url", "busy_timeout_seconds"),
     "keys": ("passphrase_file",),
     "limits": tuple(LimitsSection.model_fields),
+    "proxy": tuple(ProxySection.model_fields),
 }
 """What is taken from the configuration only once, at the start."""
 
@@ -233,10 +235,25 @@ class Server:
             metrics=self._metrics,
             body_seconds=self._works.office.config.limits.body_seconds,
             load=None if name == "management" else self._load,
+            proxies=self._proxies(name),
         )
         listener = Listener(front=front, limits=self._limits, gate=self._gate, observer=self)
         self._listeners.append(listener)
         return listener
+
+    def _proxies(self, listener: str) -> Proxies:
+        """Believe proxies where clients come through them: over TLS, and over the unix socket."""
+        section = self._works.office.config.proxy
+        if listener not in {"https", "unix"}:
+            return Proxies()
+        return Proxies(
+            ProxyTrust(
+                form=section.client_certificate,
+                pinned=frozenset(section.pinned),
+                over_unix=listener == "unix",
+                address_from=section.client_address,
+            )
+        )
 
     def _own_mounts(self) -> tuple[Mount, ...]:
         own = self._management

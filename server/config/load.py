@@ -21,6 +21,7 @@ from server.config.model import (
     KeysSection,
     LimitsSection,
     LogSection,
+    ProxySection,
     ServerSection,
     TLSSection,
 )
@@ -45,6 +46,7 @@ class Config(BaseSettings):
     database: DatabaseSection = DatabaseSection()
     keys: KeysSection = KeysSection()
     limits: LimitsSection = LimitsSection()
+    proxy: ProxySection = ProxySection()
     attempts: AttemptsSection = AttemptsSection()
     crl: CRLSection = CRLSection()
     log: LogSection = LogSection()

@@ -74,8 +74,18 @@ def _listed(value: object) -> object:
     return value
 
 
+def _fingerprint(text: str) -> str:
+    digits = text.replace(":", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError(
+            "expected the SHA-256 of a certificate or of its public key: 64 hexadecimal digits"
+        )
+    return digits
+
+
 Address = Annotated[str, AfterValidator(_address)]
 Host = Annotated[str, AfterValidator(parse_host)]
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -139,6 +149,20 @@ class LimitsSection(Section):
     failures_recovered_per_second: Annotated[float, Field(gt=0)] = 20.0
     keys_waiting: Annotated[int, Field(ge=0)] = 16
     keys_per_device_and_hour: Annotated[int, Field(ge=0)] = 12
+
+
+class ProxySection(Section):
+    """Proxies in front that end TLS, and what they are believed of their clients."""
+
+    client_certificate: Literal["", "rfc9440", "nginx", "haproxy"] = ""
+    pinned: Annotated[tuple[Fingerprint, ...], BeforeValidator(_listed)] = ()
+    client_address: Literal["", "forwarded", "x-forwarded-for"] = ""
+
+    @model_validator(mode="after")
+    def _believes_something(self) -> Self:
+        if (self.pinned or self.client_address) and not self.client_certificate:
+            raise ValueError("client_certificate is expected too: rfc9440, nginx or haproxy")
+        return self
 
 
 class AttemptsSection(Section):

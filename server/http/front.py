@@ -14,6 +14,7 @@ from server.http.answers import Answer, encode_answer
 from server.http.intake import Unreadable, read_body, read_target
 from server.http.load import Load, LoadLimits
 from server.http.peer import Peer
+from server.http.proxies import Client, Proxies
 from server.http.routes import Router
 from server.observability.exchange_log import ExchangeLog
 from server.observability.metrics import Metrics
@@ -34,12 +35,14 @@ class Front:
         metrics: Metrics,
         body_seconds: float,
         load: Load | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self._listener = listener
         self._router = router
         self._metrics = metrics
         self._body_seconds = body_seconds
         self._load = load if load is not None else Load(LoadLimits(exchanges=0, queue_seconds=0))
+        self._proxies = proxies if proxies is not None else Proxies()
         self._exchange_log = ExchangeLog(listener)
         self.draining = False
 
@@ -49,8 +52,18 @@ class Front:
         """Answer one request, whatever becomes of it. `arrived` is in seconds of perf_counter."""
         correlation_id = os.urandom(8).hex()
         waited = time.perf_counter() - arrived
-        mount, response = await self._answer(message, payload, peer, correlation_id, waited)
-        return self._encode(message, payload, peer, arrived, mount, response, correlation_id)
+        client = None
+        try:
+            client = self._proxies.client_of(message, peer)
+            mount, response = await self._answer(
+                message, payload, peer, client, correlation_id, waited
+            )
+        except Unreadable as refused:
+            mount, response = "", _refusal(refused.status, refused.words, correlation_id)
+        address = peer.address if client is None else client.address
+        return self._encode(
+            message, payload, peer, address, arrived, mount, response, correlation_id
+        )
 
     def refuse(self, status: int, words: str, peer: Peer, kind: str) -> Answer:
         """Answer what could not be parsed without repeating a byte of it."""
@@ -65,6 +78,7 @@ class Front:
         message: RawRequestMessage,
         payload: StreamReader,
         peer: Peer,
+        address: str,
         arrived: float,
         mount: str,
         response: WireResponse,
@@ -94,9 +108,7 @@ class Front:
         status = GONE if peer.gone else response.status
         self._metrics.exchange(self._listener, mount, status, elapsed)
         path = message.path.partition("?")[0]
-        self._exchange_log.served(
-            correlation_id, message.method, path, status, peer.address, elapsed
-        )
+        self._exchange_log.served(correlation_id, message.method, path, status, address, elapsed)
         return answer
 
     async def _answer(
@@ -104,21 +116,20 @@ class Front:
         message: RawRequestMessage,
         payload: StreamReader,
         peer: Peer,
+        client: Client,
         correlation_id: str,
         waited: float,
     ) -> tuple[str, WireResponse]:
-        try:
-            target, query = read_target(message)
-            found = self._router.find(target)
-            if found is None:
-                words = "There is nothing at this address."
-                return "", _refusal(404, words, correlation_id, close=False)
-            mount, path = found
-            fault, body = await read_body(
-                message, payload, peer, octets=mount.body_bytes, seconds=self._body_seconds
-            )
-        except Unreadable as refused:
-            return "", _refusal(refused.status, refused.words, correlation_id)
+        """Find the endpoint and have it answer. Raises Unreadable."""
+        target, query = read_target(message)
+        found = self._router.find(target)
+        if found is None:
+            words = "There is nothing at this address."
+            return "", _refusal(404, words, correlation_id, close=False)
+        mount, path = found
+        fault, body = await read_body(
+            message, payload, peer, octets=mount.body_bytes, seconds=self._body_seconds
+        )
         load = self._load
         if not load.takes(waited):
             return mount.name, _busy(load.retry_after(), correlation_id)
@@ -128,9 +139,9 @@ class Front:
             query=query,
             headers=message.headers,
             body=body,
-            peer_chain=peer.chain,
-            peer_address=peer.address,
-            channel=peer.channel,
+            peer_chain=client.chain,
+            peer_address=client.address,
+            channel=client.channel,
             correlation_id=correlation_id,
             received_at=datetime.now(UTC),
             target=message.path,

@@ -21,12 +21,13 @@ def peer_name(transport: asyncio.BaseTransport) -> str:
 class Peer:
     """The other end as exchanges want to know it."""
 
-    __slots__ = ("_chain", "_socket", "address", "channel", "gone", "transport")
+    __slots__ = ("_chain", "_socket", "address", "channel", "gone", "is_proxy", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.address = peer_name(transport)
         self.gone = False
+        self.is_proxy: bool | None = None
         self._chain: tuple[bytes, ...] | None = None
         connection = transport.get_extra_info("tls_connection")
         self.channel = TLSChannel(connection) if connection is not None else None

@@ -22,6 +22,7 @@ from server.http.front import Front
 from server.http.limits import ConnectionLimits, Gate
 from server.http.listener import Listener, bind_unix
 from server.http.load import Load, LoadLimits
+from server.http.proxies import NOBODY, Proxies, ProxyTrust
 from server.http.routes import Mount, Router
 from server.http.tls import ServerCredentials, TLSKey, make_context
 from server.observability.metrics import Metrics
@@ -143,6 +144,7 @@ def listening(
     body_seconds: float = SECONDS,
     loop: str = "asyncio",
     unix: Path | None = None,
+    trust: ProxyTrust = NOBODY,
 ) -> Iterator[Listening]:
     """Serve until the block ends; afterwards nothing may have gone wrong in the loop."""
     ready = threading.Event()
@@ -151,7 +153,7 @@ def listening(
     async def serve() -> None:
         mount = Mount(prefix="/echo", endpoint=endpoint, body_bytes=body_octets, name="echo")
         bounds = limits if limits is not None else ConnectionLimits()
-        running = _assemble(mount, bounds, load or LoadLimits(), body_seconds)
+        running = _assemble(mount, bounds, load or LoadLimits(), body_seconds, trust)
         if pki is not None:
             context = make_context(pki.credentials(), ask_client=True)
             running.listener.context = lambda: context
@@ -189,7 +191,11 @@ def listening(
 
 
 def _assemble(
-    mount: Mount, limits: ConnectionLimits, load: LoadLimits, body_seconds: float
+    mount: Mount,
+    limits: ConnectionLimits,
+    load: LoadLimits,
+    body_seconds: float,
+    trust: ProxyTrust,
 ) -> Listening:
     loop = asyncio.get_running_loop()
     metrics, gate, shared = Metrics(), Gate(limits), Load(load)
@@ -199,6 +205,7 @@ def _assemble(
         metrics=metrics,
         body_seconds=body_seconds,
         load=shared,
+        proxies=Proxies(trust),
     )
     running: Listening
     observer = _Observer()

@@ -25,6 +25,10 @@ FAULTS = {
     "[tls]\nprivate_key_file = 'x'": "tls: private_key_file is given, so certificate_file",
     "[database]\nurl = 'mysql://u:hunter2@h/d'": "database.url: expected a sqlite or postgresql",
     "[database]\nurl = 'sqlite://'": "database.url: expected a file: sqlite:///FILE",
+    "[proxy]\nclient_certificate = 'apache'": "proxy.client_certificate: expected",
+    "[proxy]\npinned = ['12']": "proxy.pinned.0: expected the SHA-256 of a certificate or of its",
+    f"[proxy]\npinned = ['{'ab' * 32}']": "proxy: client_certificate is expected too",
+    "[proxy]\nclient_address = 'forwarded'": "proxy: client_certificate is expected too",
     "[server": "is not valid TOML",
     "a = 1\na = 2": "is not valid TOML",
 }
