@@ -70,6 +70,13 @@ class Authenticated:
     order: Order | None = None
     acting: ActingAuthority | None = None
 
+    @property
+    def actor(self) -> str:
+        """Name who asks, for the audit log."""
+        if self.acting is not None:
+            return f"ra:{self.acting.fingerprint}"
+        return f"device:{self.authentication.device_id}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:

@@ -65,7 +65,7 @@ class Hold:
                 correlation_id=origin.correlation_id,
             ),
             reference=reference,
-            requested_by=f"device:{device.device_id}",
+            requested_by=step.identified.authenticated.actor,
             requested_at=now,
             expires_at=now + group.approval_timeout,
         )

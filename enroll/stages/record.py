@@ -176,8 +176,7 @@ def _events(
     authentication = authenticated.authentication
     origin = authenticated.addressed.request.origin
     acting = authenticated.acting
-    actor = f"device:{device.device_id}" if acting is None else f"ra:{acting.fingerprint}"
-    chronicle = Chronicle(actor=actor, at=now, correlation_id=origin.correlation_id)
+    chronicle = Chronicle(actor=authenticated.actor, at=now, correlation_id=origin.correlation_id)
     events = [
         chronicle.event(
             EventName.CERTIFICATE_ISSUED,

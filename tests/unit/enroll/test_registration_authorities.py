@@ -20,9 +20,11 @@ from enroll.policy.profiles import PolicyError, check_enrollment_profile
 from enroll.policy.registration_authorities import CMC_RA
 from enroll.policy.trust_anchors import check_trust_anchor
 from enroll.profiles import ReEnrollment
-from enroll.result import EnrollmentResult, Issued, Rejected
+from enroll.request import Inquiry
+from enroll.result import EnrollmentResult, Issued, Pending, Rejected
 from enroll.trust import TrustAnchor, TrustPurpose
 from server.appointment import Appointments
+from tests.support.approvals import a_manual_group, approve
 from tests.support.builders import TENANT, a_group, a_policy, a_trust_anchor, an_enrollment_profile
 from tests.support.chains import IDEVID_EXTENSIONS, a_dn
 from tests.support.csr import Key, a_csr, a_key, a_name
@@ -412,6 +414,33 @@ async def test_est_T11_an_authority_without_any_binding_is_refused_where_one_is_
     site = await a_site(est=ESTOptions(linking=LinkingRule.REQUIRED))
 
     assert (await refused(site, A_RA)).finding == "linking_required"
+
+
+async def test_est_E11_what_an_authority_asks_for_may_have_to_wait_for_a_person() -> None:
+    site = await a_site(factory(), a_manual_group())
+    a_wish = wish()
+
+    waiting = await show(site, A_RA, wish=a_wish)
+    (order,) = await site.orders(pending_only=True)
+    await approve(site)
+    collected = await show(site, A_RA, wish=a_wish)
+
+    assert isinstance(waiting, Pending)
+    assert order.requested_by == f"ra:{fingerprint_of(A_RA)}"
+    assert isinstance(collected, Issued)
+    issued = [e for e in await site.events() if e.name is EventName.CERTIFICATE_ISSUED]
+    assert [each.actor for each in issued] == [order.requested_by]
+
+
+async def test_an_authority_asks_what_to_ask_for_and_is_told_what_all_are_told() -> None:
+    site = await a_site()
+    origin = site.request(wish()).origin
+    shown = (TLSClientCertificate(chain=(A_RA,)),)
+
+    described = await site.pipeline.inquiries(Inquiry(origin=origin, credentials=shown))
+
+    assert described.profile.slug == "bootstrap"
+    assert "pump-1" not in repr(described.requirements)
 
 
 async def test_a_code_beside_an_authority_s_certificate_has_to_be_right() -> None:
