@@ -59,11 +59,7 @@ class Proxies:
 
     def client_of(self, message: RawRequestMessage, peer: Peer) -> Client:
         """Give the client of a request. Raises Unreadable (security T4)."""
-        headers = message.headers
-        for name, _ in message.raw_headers:
-            if b"_" in name and name.lower().replace(b"_", b"-") in _GUARDED:
-                raise _refused("a header's name has an underscore", name.decode("ascii", "replace"))
-        named = [name for name in CERTIFICATE_HEADERS if name in headers]
+        named = _certificate_headers(message)
         if self._is_proxy(peer):
             return Client(
                 chain=self._chain(message, named),
@@ -116,6 +112,19 @@ class Proxies:
             return None
         name, last = known
         return last(",".join(message.headers.getall(name, ())))
+
+
+def _certificate_headers(message: RawRequestMessage) -> list[str]:
+    """Find the headers that speak of a certificate. Raises Unreadable for a name misspelt."""
+    notable = [
+        name for name, _ in message.raw_headers if name.lower().replace(b"_", b"-") in _GUARDED
+    ]
+    if not notable:
+        return []
+    for name in notable:
+        if b"_" in name:
+            raise _refused("a header's name has an underscore", name.decode("ascii", "replace"))
+    return [name for name in CERTIFICATE_HEADERS if name in message.headers]
 
 
 def _names_of(der: bytes) -> tuple[str, ...]:
