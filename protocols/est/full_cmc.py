@@ -38,6 +38,7 @@ _OF_THE_CREDENTIAL = frozenset(
         FailureReason.CERTIFICATE_REVOKED,
     }
 )
+_UNREAD = frozenset({FailureReason.RATE_LIMITED, FailureReason.INTERNAL})
 _MALFORMED = "The request is not a Full PKI Request that is served here, in base64 of DER."
 
 
@@ -127,17 +128,21 @@ class FullCMC:
         return self._judged(wire, origin, opened, replace(reply, heard=opened.heard))
 
     def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:
-        """Answer what could not be read; all that the answer must repeat is read once more."""
+        """Answer what could not be read; all that the answer must repeat is read once more.
+
+        But not where nothing was read at all, or where reading may be what failed.
+        """
         reply, status = self._reply(wire), Status.FAILED
         numbers: tuple[int, ...] = (WHOLE_MESSAGE,)
-        try:
-            opened = open_message(decode.decode_body(wire.body), self.limits)
-            reply = replace(reply, heard=opened.heard)
-            judge(opened, self.limits, _connected(wire)[:1])
-        except CMCFault as fault:
-            numbers, status = fault.body_parts, fault.status
-        except EnrollmentError:
-            pass
+        if rejected.reason not in _UNREAD:
+            try:
+                opened = open_message(decode.decode_body(wire.body), self.limits)
+                reply = replace(reply, heard=opened.heard)
+                judge(opened, self.limits, _connected(wire)[:1])
+            except CMCFault as fault:
+                numbers, status = fault.body_parts, fault.status
+            except EnrollmentError:
+                pass  # It is the whole message that cannot be read.
         plain, outcome = _worded(rejected, numbers)
         if status is not Status.FAILED:
             outcome = replace(outcome, status=status, info=None)

@@ -15,13 +15,16 @@ from tests.support.cmc import (
     DATA_RETURN,
     RECIPIENT_NONCE,
     SENDER_NONCE,
+    STATUS_INFO_V2,
     TRANSACTION_ID,
     Control,
+    a_pki_data,
     integer,
 )
 from tests.support.csr import tlv
 from tests.support.enrollment import (
     Site,
+    a_new_key,
     by_certificate,
     by_code,
     renewal,
@@ -37,6 +40,7 @@ from tests.support.full_cmc import (
     on_a_site,
     post,
     send,
+    signed_by_own_key,
     with_a_code,
 )
 from tests.support.wire import a_wire
@@ -123,11 +127,15 @@ def test_est_H12_who_failed_too_often_is_told_to_try_later_in_cmc() -> None:
         )
         full_cmc = FullCMC(responder=lambda: responder, limits=DEFAULT_LIMITS)
 
-        answer = full_cmc.refuse(a_wire("fullcmc"), rejected)
+        message = signed_by_own_key(a_new_key(), a_pki_data(controls=HEARD))
+
+        answer = full_cmc.refuse(a_wire("fullcmc", body=b64encode(message)), rejected)
 
         assert answer.status == 429
         assert CIMultiDict(answer.headers)["Retry-After"] == "7"
-        assert answered(answer).fail_info == TRY_LATER
+        said = answered(answer)
+        assert said.fail_info == TRY_LATER
+        assert set(said.controls) == {STATUS_INFO_V2}, "the message was looked into"
 
     asyncio.run(run())
 
