@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pyasn1.codec.der import encoder
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed
@@ -30,6 +31,7 @@ from tests.support.crmf import (
 from tests.support.csr import a_key, a_name, bombs, sequence, some_key_usage, spki_of, tlv
 from tests.support.openssl import make_key, openssl, program
 
+CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 CHANGE_SUBJECT = "1.3.6.1.5.5.7.7.36"
 NUMBER = bytes.fromhex("020101")
 NAME = tlv(0xA5, a_name().public_bytes())
@@ -210,7 +212,7 @@ def test_what_is_asked_for_is_read(kind: str) -> None:
         number=7,
         subject=a_name("pump-7"),
         names=names,
-        extensions=[some_key_usage(key_agreement=True)],
+        extensions=[some_key_usage(key_agreement=True), x509.ExtendedKeyUsage([CLIENT_AUTH])],
     )
 
     decoded = decode_message(message)
@@ -220,6 +222,7 @@ def test_what_is_asked_for_is_read(kind: str) -> None:
     assert request.subject == a_name("pump-7")
     assert request.subject_alternative_names == names
     assert request.key_usage == frozenset({KeyUsageBit.KEY_AGREEMENT})
+    assert request.extended_key_usage == frozenset({CLIENT_AUTH})
     assert request.spki == spki_of(key)
 
 
