@@ -44,6 +44,7 @@ class EventName(StrEnum):
     CODE_REVOKED = "code.revoked"
     POLICY_CHANGED = "policy.changed"
     KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
     CRL_ISSUED = "issuer.crl_issued"
     ISSUER_PREPARED = "issuer.prepared"
     ISSUER_PUBLISHED = "issuer.published"

@@ -1,7 +1,7 @@
 """What the ground needs of the world: registry, authority, clock, randomness."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -237,14 +237,27 @@ class AccessKey:
     key_id: str
     name: str
     role: str
-    digest: bytes
+    digest: bytes = field(repr=False)
     created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def is_active(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class AccessKeyRepository(Protocol):
     async def by_id(self, key_id: str) -> AccessKey | None: ...
 
+    async def list(self) -> Sequence[AccessKey]:
+        """Give all keys, the oldest first."""
+        ...
+
     def add(self, key: AccessKey) -> None: ...
+
+    def revoke(self, key: AccessKey, at: datetime) -> None:
+        """On commit: ConcurrentChange if it is revoked already."""
+        ...
 
 
 class UnitOfWork(Protocol):

@@ -275,4 +275,6 @@ access_keys = Table(
     Column("role", String(32), nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
     Column("created_at", _TIME, nullable=False),
+    Column("expires_at", _TIME),
+    Column("revoked_at", _TIME),
 )

@@ -8,7 +8,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from enroll.events import EnrollmentEvent
-from enroll.ports import AccessKey
+from registry.access_keys import SQLAccessKeys
 from registry.attempts import SQLAttempts
 from registry.certificates import SQLCertificates, SQLRevocationLists
 from registry.codes import SQLCodes
@@ -20,12 +20,12 @@ from registry.keys import SQLKeys
 from registry.orders import SQLOrders
 from registry.policy import PolicyCache, SQLPolicy
 from registry.postgresql import PostgreSQLDatabase
-from registry.rows import event_from, to_text, to_time
-from registry.session import NO_VALUES, Session, first
+from registry.rows import event_from
+from registry.session import NO_VALUES, Session
 from registry.sqlite import SQLiteDatabase
-from registry.statements import Query, inserting
-from registry.tables import access_keys, events
-from registry.writer import Row, Unit, Write, Writer
+from registry.statements import Query
+from registry.tables import events
+from registry.writer import Unit, Write, Writer
 
 
 class SQLRegistry:
@@ -151,35 +151,6 @@ class SQLEventLog:
         return [event_from(row) for row in rows]
 
 
-class SQLAccessKeys:
-    """Implements `enroll.ports.AccessKeyRepository`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def by_id(self, key_id: str) -> AccessKey | None:
-        row = first(await self._session.read(_ACCESS_KEY, {"key_id": key_id}))
-        if row is None:
-            return None
-        return AccessKey(
-            key_id=row.key_id,
-            name=row.name,
-            role=row.role,
-            digest=row.digest,
-            created_at=to_time(row.created_at),
-        )
-
-    def add(self, key: AccessKey) -> None:
-        values = {
-            "key_id": key.key_id,
-            "name": key.name,
-            "role": key.role,
-            "digest": key.digest,
-            "created_at": to_text(key.created_at),
-        }
-        self._session.stage(Row(_INSERT_KEY, values))
-
-
 def open_database(url: str, busy_timeout: float) -> Database:
     """Tell by its address what kind of database it is; it is opened when it is first used."""
     address = normal_url(url)
@@ -193,5 +164,3 @@ _EVENTS_OF = Query(
     .where(events.c.device_id == sa.bindparam("device_id"))
     .order_by(events.c.occurred_at, events.c.stream, events.c.number)
 )
-_ACCESS_KEY = Query(sa.select(access_keys).where(access_keys.c.key_id == sa.bindparam("key_id")))
-_INSERT_KEY = inserting(access_keys, *access_keys.c.keys())

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.ceremony import Ceremony, root_kind
 from ca.keys.software import KeyKind, SoftwareKey, make_private_key, seal_private_key
+from enroll.access_keys import Role, key_event, new_access_key
 from enroll.certificates import new_serial_number
 from enroll.device import new_id
 from enroll.events import EnrollmentEvent, EventName
 from enroll.failures import Refused
-from enroll.ports import AccessKey
 from registry.code_vault import MASTER_OCTETS
 from registry.engine import SQLITE, migrate, normal_url
 from server.clock import SystemClock, SystemRandomness
@@ -219,7 +219,7 @@ async def _fill(office: Office, root: x509.Certificate, now: datetime) -> str:
     """Store the default policy and the admin's key."""
     randomness = SystemRandomness()
     policy = default_policy(new_id(now, randomness.octets(10)), new_id(now, randomness.octets(10)))
-    key_id, secret = randomness.octets(6).hex(), secrets.token_urlsafe(32)
+    admin = new_access_key(ADMIN, Role.ACCOUNT_ADMIN, office.secrets, randomness, now)
     async with office.registry.unit_of_work() as uow:
         uow.policy.put_tenant(policy.tenant)
         uow.policy.put_group(policy.group)
@@ -227,25 +227,19 @@ async def _fill(office: Office, root: x509.Certificate, now: datetime) -> str:
             uow.policy.put_certificate_profile(certificate_profile)
         for enrollment_profile in policy.enrollment_profiles:
             uow.policy.put_enrollment_profile(enrollment_profile)
-        uow.access_keys.add(
-            AccessKey(
-                key_id=key_id,
-                name=ADMIN,
-                role="account-admin",
-                digest=office.secrets.access_digest(secret),
-                created_at=now,
+        uow.access_keys.add(admin.key)
+        facts = {"root_fingerprint": root.fingerprint(hashes.SHA256()).hex()}
+        uow.events.append(
+            EnrollmentEvent(
+                name=EventName.INSTALLATION_INITIALIZED,
+                occurred_at=now,
+                actor="cli:init",
+                facts=facts,
             )
         )
-        facts = {"root_fingerprint": root.fingerprint(hashes.SHA256()).hex()}
-        for name, more in (
-            (EventName.INSTALLATION_INITIALIZED, facts),
-            (EventName.KEY_CREATED, {"key": key_id, "name": ADMIN}),
-        ):
-            uow.events.append(
-                EnrollmentEvent(name=name, occurred_at=now, actor="cli:init", facts=more)
-            )
+        uow.events.append(key_event(EventName.KEY_CREATED, admin.key, "cli:init", now))
         await uow.commit()
-    return f"ak_{key_id}_{secret}"
+    return admin.clear
 
 
 def _urls(config: Config) -> dict[str, str]:

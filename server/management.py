@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import time
 from collections.abc import Awaitable, Callable
 
 from cryptography.hazmat.primitives import hashes
@@ -9,13 +10,19 @@ from cryptography.hazmat.primitives import hashes
 from ca.ceremony import ISSUING
 from enroll.failures import RegistryUnavailable
 from protocols.wire import WireRequest, WireResponse
+from server.api.endpoint import API
+from server.api.enrollment_codes import EnrollmentCodes
+from server.backoff import Backoff
+from server.http.routes import Mount
 from server.observability.metrics import Metrics
 from server.revocation import RevocationPublisher
 from server.wiring import Works
 
+API_BODY_OCTETS = 64 * 1024
+
 
 class Management:
-    """Endpoints for `/livez`, `/readyz`, `/version` and `/metrics`."""
+    """Endpoints for `/livez`, `/readyz`, `/version`, `/metrics` and `/api/v1`."""
 
     def __init__(
         self,
@@ -29,6 +36,29 @@ class Management:
         self._metrics = metrics
         self._open_connections = open_connections
         self.draining = False
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """Lay out the management listener."""
+        office = self._works.office
+        limits = office.config.limits
+        backoff = Backoff(
+            burst=limits.failures_per_address,
+            per_second=limits.failures_recovered_per_second,
+            monotonic=time.monotonic,
+        )
+        resources = (EnrollmentCodes(office.registration).resource,)
+        return (
+            Mount(prefix="/livez", endpoint=self.live, name="livez"),
+            Mount(prefix="/readyz", endpoint=self.ready, name="readyz"),
+            Mount(prefix="/version", endpoint=self.version, name="version"),
+            Mount(prefix="/metrics", endpoint=self.metrics, name="metrics"),
+            Mount(
+                prefix="/api/v1",
+                endpoint=API(office.access_keys, backoff, resources),
+                body_bytes=API_BODY_OCTETS,
+                name="api",
+            ),
+        )
 
     async def live(self, wire: WireRequest) -> WireResponse:
         return _get(wire, 200, {"status": "ok"})

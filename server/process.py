@@ -156,7 +156,7 @@ class Server:
         section = self._works.office.config.server
         https = await self._start("https", section.https, self._device_paths.mounts(secure=True))
         http = await self._start("http", section.http, self._device_paths.mounts(secure=False))
-        management = await self._start("management", section.management, self._own_mounts())
+        management = await self._start("management", section.management, self._management.mounts())
         unix = await self._start_unix(section.unix)
         self._background.start()
         listening = Listening(
@@ -253,15 +253,6 @@ class Server:
                 over_unix=listener == "unix",
                 address_from=section.client_address,
             )
-        )
-
-    def _own_mounts(self) -> tuple[Mount, ...]:
-        own = self._management
-        return (
-            Mount(prefix="/livez", endpoint=own.live, name="livez"),
-            Mount(prefix="/readyz", endpoint=own.ready, name="readyz"),
-            Mount(prefix="/version", endpoint=own.version, name="version"),
-            Mount(prefix="/metrics", endpoint=own.metrics, name="metrics"),
         )
 
     def _chores(self) -> tuple[Chore, ...]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from ca.issuers import Issuer
 from ca.local import LocalAuthority
 from ca.succession import AuthorityKind, Succession
+from enroll.access_keys import AccessKeys
 from enroll.administration import Administration
 from enroll.approvals import Approvals
 from enroll.confirmations import Confirmations
@@ -48,6 +49,7 @@ class Office:
     approvals: Approvals
     confirmations: Confirmations
     decryption_keys: DecryptionKeys
+    access_keys: AccessKeys
     secrets: RegistrySecrets
     clock: Clock
 
@@ -128,6 +130,7 @@ def open_office(home: Home, config: Config, *, stream: str) -> Office:
         approvals=Approvals(registry, clock),
         confirmations=Confirmations(registry, clock),
         decryption_keys=DecryptionKeys(registry, secrets, clock),
+        access_keys=AccessKeys(registry, secrets, clock, randomness),
         secrets=secrets,
         clock=clock,
     )

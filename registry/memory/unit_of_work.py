@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from enroll.ports import AccessKey
+from registry.memory.access_keys import MemoryAccessKeys
 from registry.memory.certificates import MemoryCertificates, MemoryRevocationLists
 from registry.memory.codes import MemoryCodes
 from registry.memory.decryption_keys import MemoryDecryptionKeys
@@ -12,7 +12,7 @@ from registry.memory.history import View, Write
 from registry.memory.log import MemoryAttempts, MemoryEventLog
 from registry.memory.orders import MemoryOrders
 from registry.memory.policy import MemoryPolicy
-from registry.memory.tables import Session, Tables, check_row
+from registry.memory.tables import Tables
 
 
 class MemoryRegistry:
@@ -75,22 +75,3 @@ class MemoryUnitOfWork:
         if self._view is not None:
             self._view.close()
             self._view = None
-
-
-class MemoryAccessKeys:
-    """Implements `enroll.ports.AccessKeyRepository`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def by_id(self, key_id: str) -> AccessKey | None:
-        return self._session.tables.access_keys.get(key_id, self._session.moment)
-
-    def add(self, key: AccessKey) -> None:
-        access_keys = self._session.tables.access_keys
-
-        def write() -> None:
-            check_row(unused=(access_keys.get(key.key_id),))
-            access_keys.put(key.key_id, key)
-
-        self._session.stage(write)

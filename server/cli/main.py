@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from enroll.access_keys import AccessKeyError
 from enroll.decryption_keys import DecryptionKeyError
 from enroll.failures import (
     AlreadyTaken,
@@ -21,6 +22,7 @@ from enroll.policy.identities import IdentityFormatError
 from enroll.policy.profiles import PolicyError
 from enroll.registration import RegistrationError
 from server.cli import (
+    access_keys,
     approvals,
     certificates,
     database,
@@ -71,6 +73,7 @@ app.add_typer(policies.certificate_profiles, name="certificate-profile")
 trust.app.command("appoint")(registration_authorities.appoint)
 app.add_typer(issuers.app, name="issuer")
 app.add_typer(trust.app, name="trust")
+app.add_typer(access_keys.app, name="key")
 app.add_typer(records.audit, name="audit")
 app.add_typer(database.app, name="db")
 
@@ -132,6 +135,7 @@ _ENDINGS: dict[type[Exception], int] = {
     AuthorityUnavailable: UNREACHABLE,
     PolicyError: USAGE,
     RegistrationError: USAGE,
+    AccessKeyError: USAGE,
     DecryptionKeyError: USAGE,
     WishError: USAGE,
     IdentityFormatError: USAGE,

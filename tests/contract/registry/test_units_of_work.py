@@ -86,6 +86,7 @@ READS: dict[str, Read] = {
     "revocation list": lambda uow: uow.crls.latest("issuing"),
     "revocation version": lambda uow: uow.crls.version(),
     "access key": lambda uow: uow.access_keys.by_id("k1"),
+    "access keys": lambda uow: uow.access_keys.list(),
 }
 
 

@@ -1,0 +1,1 @@
+"""REST: the management interface over HTTP."""
