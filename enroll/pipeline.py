@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
-from enroll.events import Attempt, EnrollmentEvent, EventName, Outcome
+from enroll.events import Attempt, Outcome
 from enroll.failures import (
     AlreadyTaken,
     AuthorityUnavailable,
@@ -19,7 +19,7 @@ from enroll.inquiries import Inquiries
 from enroll.key_generation import GeneratedKey, KeyWish
 from enroll.orders import Order, OrderState
 from enroll.policy.approval import polled
-from enroll.policy.chronicle import Chronicle
+from enroll.policy.denials import FAILED, denial_events
 from enroll.policy.keys import spki_of
 from enroll.policy.repetition import is_still_told
 from enroll.policy.wishes import decode_wish
@@ -33,6 +33,7 @@ from enroll.ports import (
     UnitOfWork,
 )
 from enroll.request import (
+    CertificateQuery,
     EnrollmentRequest,
     PollRequest,
     RequestOrigin,
@@ -49,6 +50,7 @@ from enroll.stages.issue import Issue
 from enroll.stages.key_generation import PermitKey
 from enroll.stages.plan import Plan
 from enroll.stages.record import Record
+from enroll.stages.retrieve import retrieve
 from enroll.stages.third_party import ThirdParty
 from enroll.steps import Authorized, Held, Repeated
 from enroll.trace import DecisionTrace
@@ -106,6 +108,18 @@ class Pipeline:
             return await self._answer(poll, uow, trace)
 
         return await self._persist(poll.origin, decide)
+
+    async def retrieve(self, query: CertificateQuery) -> EnrollmentResult:
+        """Give a certificate again to whom it belongs."""
+
+        async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
+            record = await retrieve(query, uow, trace, self._clock.now())
+            uow.attempts.add(self._attempt(trace, Outcome.REPEATED, record.serial_number))
+            await uow.commit()
+            chain = self._authority.chain(record.issuer)
+            return Issued(record=record, chain=chain, repeated=True)
+
+        return await self._persist(query.origin, decide)
 
     async def refuse(self, origin: RequestOrigin, error: EnrollmentError) -> Rejected:
         """Record and reject a message that could not be read as an EnrollmentRequest."""
@@ -262,7 +276,7 @@ class Pipeline:
         try:
             async with self._registry.unit_of_work() as uow:
                 uow.attempts.add(self._refused_attempt(error, trace))
-                for event in self._denial_events(error, trace):
+                for event in denial_events(error, trace, self._clock.now()):
                     uow.events.append(event)
                 await uow.commit()
         except RegistryUnavailable as unavailable:
@@ -303,47 +317,8 @@ class Pipeline:
 
     def _refused_attempt(self, error: EnrollmentError, trace: DecisionTrace) -> Attempt:
         return replace(
-            self._attempt(trace, Outcome.FAILED if error.reason in _FAILED else Outcome.DENIED),
+            self._attempt(trace, Outcome.FAILED if error.reason in FAILED else Outcome.DENIED),
             reason=error.reason.value,
             finding=error.finding,
             detail=error.detail,
         )
-
-    def _denial_events(
-        self, error: EnrollmentError, trace: DecisionTrace
-    ) -> tuple[EnrollmentEvent, ...]:
-        """Write what a proven device was refused into its history; strangers leave none.
-
-        What failed was not refused: an outage leaves attempts, and no more.
-
-        A key that is another device's is told in the histories of both (clone case g).
-        """
-        if trace.device is None or error.reason in _FAILED:
-            return ()
-        if not (trace.proven or error.finding == "code_reused"):
-            return ()
-        chronicle = Chronicle(
-            actor="system", at=self._clock.now(), correlation_id=trace.origin.correlation_id
-        )
-        name = _DENIALS.get(error.finding, EventName.ENROLLMENT_DENIED)
-        facts: dict[str, object] = {
-            "reason": error.reason.value,
-            "finding": error.finding,
-            "peer_address": trace.origin.peer_address,
-        }
-        if trace.registration_authority is not None:
-            facts["registration_authority"] = trace.registration_authority
-        own = trace.device.device_id
-        if trace.rivals:
-            facts |= {"requested_by": own, "rivals": list(trace.rivals)}
-        concerned = (own, *trace.rivals) if error.finding == "key_reuse" else (own,)
-        return tuple(chronicle.event(name, each, **facts) for each in concerned)
-
-
-_FAILED = frozenset({FailureReason.CA_UNAVAILABLE, FailureReason.INTERNAL})
-_DENIALS = {
-    "code_reused": EventName.CODE_REUSED,
-    "certificate_superseded": EventName.ENROLLMENT_CLONE_SUSPECTED,
-    "key_reuse": EventName.ENROLLMENT_CLONE_SUSPECTED,
-    "clone_suspected": EventName.ENROLLMENT_CLONE_SUSPECTED,
-}

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from enroll.channel import Channel
-from enroll.credentials import Credential, CredentialKind
+from enroll.credentials import Credential, CredentialKind, SignerCertificate
 from enroll.key_generation import KeyWish
 from enroll.profiles import EnrollmentProfile, KeyUsageBit, ProtocolName
 
@@ -119,3 +119,19 @@ class Inquiry:
 
     origin: RequestOrigin
     credentials: tuple[Credential, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateQuery:
+    """A wish to have a certificate again, named by its issuer (DER) and serial number (hex).
+
+    `shown` is the certificate whose key signed the question.
+    """
+
+    origin: RequestOrigin
+    issuer: bytes
+    serial_number: str
+    shown: SignerCertificate
+
+
+AnyRequest = EnrollmentRequest | PollRequest | CertificateQuery

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from enroll.channel import Channel
-from enroll.request import EnrollmentRequest, Inquiry, RequestOrigin
+from enroll.request import AnyRequest, Inquiry, RequestOrigin
 from enroll.result import Described, EnrollmentResult, Rejected
 
 
@@ -74,7 +74,7 @@ class Exchange(Protocol):
     """One request decoded, and all that its answer needs: the memory of a single message."""
 
     @property
-    def request(self) -> EnrollmentRequest: ...
+    def request(self) -> AnyRequest: ...
 
     def respond(self, result: EnrollmentResult) -> WireResponse: ...
 

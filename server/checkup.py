@@ -18,7 +18,7 @@ from enroll.failures import EnrollmentError
 from enroll.options import ServerKeyGeneration
 from enroll.policy.key_generation import STRENGTHS
 from enroll.policy.requirements import untold_keys
-from enroll.profiles import PolicySnapshot
+from enroll.profiles import PolicySnapshot, ProtocolName
 from registry.tables import certificates
 from server.authorities import open_key, read_authorities, read_certificate, read_succession
 from server.clock import SystemClock
@@ -106,6 +106,7 @@ async def _registry(home: Home, config: Config) -> list[Finding]:
             *_attributes(policy),
             _clock(office),
             *_key_generation(policy),
+            *_legacy(policy),
             *[each async for each in _crls(office)],
         ]
     except EnrollmentError as error:
@@ -142,6 +143,17 @@ def _attributes(policy: PolicySnapshot) -> Iterator[Finding]:
                 "csrattrs",
                 f"{untold}, and its /csrattrs does not say so: allow keys of one type only, and "
                 "set est.csr_attributes=both",
+            )
+
+
+def _legacy(policy: PolicySnapshot) -> Iterator[Finding]:
+    """Name the profiles that take what RFC 8894 §2.9 forbids, so that nobody forgets them."""
+    for slug, profile in sorted(policy.enrollment_profiles.items()):
+        if profile.scep.legacy and ProtocolName.SCEP in profile.protocols:
+            yield _warning(
+                f"profile {slug}",
+                "scep.legacy is set: SHA-1, 3DES and single DES are taken; use another profile "
+                "for every device that knows better",
             )
 
 

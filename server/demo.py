@@ -15,6 +15,7 @@ from server.listening import Listening
 from server.wiring import Office, open_office
 
 NAME = "demo-1"
+SCEP_NAME = "demo-scep"
 ACTOR = "cli:run"
 
 
@@ -25,20 +26,26 @@ async def prepare_demo(home: Home, config: Config, listening: Listening, enroll:
     """
     office = open_office(home, config, stream="cli")
     try:
-        device, made = await _demo_device(office)
+        device, made = await _demo_device(office, NAME)
+        other, others = await _demo_device(office, SCEP_NAME)
     finally:
         await office.close()
-    return _addresses(home, listening) + _lines(home, listening, device, made, enroll)
+    return (
+        _addresses(home, listening)
+        + _lines(home, listening, device, made, enroll)
+        + _scep_lines(listening, other, others)
+        + "Ctrl-C ends the server.\n\n"
+    )
 
 
-async def _demo_device(office: Office) -> tuple[Device, MadeCode]:
+async def _demo_device(office: Office, name: str) -> tuple[Device, MadeCode]:
     policy = await office.policy()
     async with office.registry.unit_of_work() as uow:
         tenant = policy.tenant_named("default")
-        found = await uow.devices.by_reference(tenant.tenant_id, NAME) if tenant else None
+        found = await uow.devices.by_reference(tenant.tenant_id, name) if tenant else None
     if found is None:
         device, made = await office.registration.register(
-            NewDevice(name=NAME), code=CodeTerms(), actor=ACTOR
+            NewDevice(name=name), code=CodeTerms(), actor=ACTOR
         )
         if made is None:
             raise AssertionError("terms were given, so a code was made")
@@ -53,6 +60,7 @@ def _addresses(home: Home, listening: Listening) -> str:
     root = read_certificate(path)
     return f"""
 EST          https://{_reachable(listening.https)}/.well-known/est
+SCEP         http://{_reachable(listening.http)}/scep
 HTTP         http://{_reachable(listening.http)}   (/crl/issuing.crl /ca/issuing.crt /roots.pem)
 Management   https://{_reachable(listening.management)}   (/livez /readyz /version /metrics)
 Root         {path}
@@ -93,7 +101,19 @@ Device {device.name} is {device.state}. Paste into another terminal, in an empty
 {enroll} device show {device.name} -o json
 {enroll} attempts
 
-Ctrl-C ends the server.
+"""
+
+
+def _scep_lines(listening: Listening, device: Device, made: MadeCode) -> str:
+    url = f"http://{_reachable(listening.http)}/scep"
+    return f"""
+# Over SCEP, as {device.name}, with strongSwan's pki (Debian package strongswan-pki)
+pki --gen --type rsa --size 2048 --outform pem > scep.key
+pki --scepca --url {url} --caout ca.pem --raout ra.pem --outform pem --force
+pki --scep --url {url} --in scep.key --dn CN={device.name} \\
+    --password {made.clear} --cacert-enc ra.pem --cacert-sig ra.pem \\
+    --cacert ca.pem --cacert ca-1.pem --outform pem > scep.pem
+openssl x509 -noout -subject -issuer -dates -in scep.pem
 
 """
 

@@ -8,6 +8,7 @@ import structlog
 from enroll.failures import AuthorityUnavailable, EnrollmentError, FailureReason
 from enroll.pipeline import Pipeline
 from enroll.profiles import ProtocolName
+from enroll.request import AnyRequest, CertificateQuery, EnrollmentRequest, PollRequest
 from enroll.result import EnrollmentResult, Rejected
 from protocols.wire import (
     Exchange,
@@ -95,9 +96,18 @@ class ProtocolEndpoint:
         return question.answer(described)
 
     async def _decide(self, wire: WireRequest, opened: Exchange) -> WireResponse:
-        result = await self._pipeline.handle(opened.request)
+        result = await self._ask(opened.request)
         self._note(wire, result, opened.request.origin.operation)
         return opened.respond(result)
+
+    async def _ask(self, request: AnyRequest) -> EnrollmentResult:
+        match request:
+            case EnrollmentRequest():
+                return await self._pipeline.handle(request)
+            case PollRequest():
+                return await self._pipeline.poll(request)
+            case CertificateQuery():
+                return await self._pipeline.retrieve(request)
 
     async def _violated(self, wire: WireRequest, violation: ProtocolViolation) -> WireResponse:
         """Answer in the protocol's words, and leave a record if it was meant to enroll."""

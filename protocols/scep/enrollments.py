@@ -1,22 +1,17 @@
 """PKCSReq and RenewalReq: a sealed certification request, and who proved what by sending it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from enroll.credentials import ChallengePassword, Credential, SignerCertificate
 from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
-from enroll.result import EnrollmentResult, Issued, Pending
 from protocols import pkcs10
-from protocols.cms import certs_only
 from protocols.cms.identifiers import public_key_info
-from protocols.cms.recipients import Recipient
-from protocols.scep import failures
-from protocols.scep.encode import Reply
-from protocols.scep.envelopes import Opened, open_envelope, recipient_of
+from protocols.scep.envelopes import open_envelope, recipient_of
+from protocols.scep.exchange import SealedExchange
 from protocols.scep.message import PKIMessage
 from protocols.scep.messages import MessageType
 from protocols.scep.terms import Terms
-from protocols.wire import WireResponse
 
 # What a request is told of its own once its sender is known to have made it (errors.md, rule 2).
 _TOLD = frozenset(
@@ -28,29 +23,7 @@ _TOLD = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollmentExchange:
-    """One enrollment: the request, and how its sender must have the answer."""
-
-    request: EnrollmentRequest
-    reply: Reply
-    opened: Opened
-    recipient: Recipient
-    with_chain: bool
-
-    def respond(self, result: EnrollmentResult) -> WireResponse:
-        if isinstance(result, Issued):
-            chain = result.chain if self.with_chain else ()
-            found = certs_only.encode((result.record.der, *chain))
-            return self.reply.success(found, self.recipient, self.opened.answered_with)
-        if isinstance(result, Pending):
-            return self.reply.pending()
-        if failures.is_for_later(result):
-            return failures.encode_http(result)
-        return self.reply.failure(*failures.word(result))
-
-
-def open_enrollment(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> EnrollmentExchange:
+def open_enrollment(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> SealedExchange:
     """Open a request for a certificate. Raises EnrollmentError.
 
     The order is that of RFC 8894's dangers: who signed, what is sealed, whether both are one.
@@ -67,7 +40,7 @@ def open_enrollment(message: PKIMessage, terms: Terms, origin: RequestOrigin) ->
             "another key signed the message than the one in the request",
             finding="signer_key_mismatch",
         )
-    return EnrollmentExchange(
+    return SealedExchange(
         request=EnrollmentRequest(
             origin=origin,
             operation=Operation.INITIAL if message.is_self_signed else Operation.BY_CERTIFICATE,

@@ -15,7 +15,7 @@ from protocols.scep import addresses, capabilities, encode, failures, queries
 from protocols.scep.attributes import read_message_type
 from protocols.scep.encode import Reply
 from protocols.scep.enrollments import open_enrollment
-from protocols.scep.lookups import answer_crl
+from protocols.scep.lookups import answer_crl, open_poll, open_query
 from protocols.scep.message import Outer, PKIMessage, check_message, read_outer
 from protocols.scep.messages import (
     MessageType,
@@ -144,12 +144,14 @@ class SCEPHandler:
         match message.kind:
             case MessageType.PKCS_REQ | MessageType.RENEWAL_REQ:
                 return open_enrollment(message, terms, _origin(wire, message))
+            case MessageType.CERT_POLL:
+                return open_poll(message, terms, _origin(wire, message))
+            case MessageType.GET_CERT:
+                return open_query(message, terms, _origin(wire, message))
             case MessageType.GET_CRL:
                 return answer_crl(message, terms, self.services)
-            case _:
-                raise Malformed(
-                    f"a {message.kind.rfc_name} is not taken here", finding="message_type_unknown"
-                )
+            case MessageType.CERT_REP:
+                raise Malformed("a CertRep is no request", finding="message_type_unknown")
 
     def _reply(self, outer: Outer, authority: RegistrationAuthority, options: SCEPOptions) -> Reply:
         return Reply(

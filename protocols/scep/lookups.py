@@ -1,22 +1,62 @@
-"""GetCRL: the list that is published, sealed to whoever asks."""
+"""CertPoll, GetCert and GetCRL: what a message asks about, and the list that is published."""
 
 from dataclasses import replace
+from hashlib import sha256
 
+from cryptography.hazmat.primitives import hashes
+
+from enroll.credentials import Credential, SignerCertificate
 from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
+from enroll.request import CertificateQuery, PollRequest, RequestOrigin
 from protocols import der
 from protocols.cms import certs_only
+from protocols.cms.identifiers import public_key_info
 from protocols.limits import DERLimits, check_der
-from protocols.scep.envelopes import open_envelope, recipient_of
+from protocols.scep.envelopes import Opened, open_envelope, recipient_of
+from protocols.scep.exchange import SealedExchange
 from protocols.scep.message import PKIMessage
 from protocols.scep.messages import Services
 from protocols.scep.terms import Terms
 from protocols.wire import WireResponse
 
 
+def open_poll(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> SealedExchange:
+    """Ask what became of the transaction of this id, in the name of the signer's key.
+
+    IssuerAndSubject, which is sealed, names neither and is not looked at (RFC 8894 §3.3.3).
+    """
+    opened = open_envelope(message, terms)
+    _split(opened.content, (der.SEQUENCE, der.SEQUENCE), terms.limits)
+    shown: tuple[Credential, ...] = ()
+    if not message.is_self_signed:
+        shown = (SignerCertificate(chain=(message.signer, *message.others)),)
+    request = PollRequest(
+        origin=origin,
+        reference=message.transaction.transaction_id.text,
+        spki_sha256=sha256(public_key_info(message.signer).whole).hexdigest(),
+        credential_id=message.signer.fingerprint(hashes.SHA256()).hex() if shown else None,
+        credentials=shown,
+    )
+    return _exchange(request, message, opened, terms)
+
+
+def open_query(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> SealedExchange:
+    """Ask for a certificate by its issuer and serial number (RFC 8894 §4.5)."""
+    opened = open_envelope(message, terms)
+    issuer, serial = _issuer_and_serial(opened, terms.limits)
+    request = CertificateQuery(
+        origin=origin,
+        issuer=issuer,
+        serial_number=f"{serial:x}",
+        shown=SignerCertificate(chain=(message.signer, *message.others)),
+    )
+    return _exchange(request, message, opened, terms)
+
+
 def answer_crl(message: PKIMessage, terms: Terms, services: Services) -> WireResponse:
     """Answer with the CRL of the CA that issued the certificate named. Raises EnrollmentError."""
     opened = open_envelope(message, terms)
-    issuer, _ = read_issuer_and_serial(opened.content, terms.limits)
+    issuer, _ = _issuer_and_serial(opened, terms.limits)
     recipient = recipient_of(message, opened, None)
     revocation_list = services.revocation_list(issuer)
     if revocation_list is None:
@@ -30,8 +70,26 @@ def answer_crl(message: PKIMessage, terms: Terms, services: Services) -> WireRes
     return reply.success(found, recipient, opened.answered_with)
 
 
-def read_issuer_and_serial(content: bytes, limits: DERLimits) -> tuple[bytes, int]:
-    """Read IssuerAndSerialNumber (RFC 8894 §3.3.4): the issuer's name in DER, and the number.
+def _exchange(
+    request: PollRequest | CertificateQuery, message: PKIMessage, opened: Opened, terms: Terms
+) -> SealedExchange:
+    return SealedExchange(
+        request=request,
+        reply=replace(terms.reply, authority=opened.authority),
+        opened=opened,
+        recipient=recipient_of(message, opened, None),
+        with_chain=terms.options.chain_in_reply,
+    )
+
+
+def _issuer_and_serial(opened: Opened, limits: DERLimits) -> tuple[bytes, int]:
+    """Read IssuerAndSerialNumber (RFC 8894 §3.3.4): the issuer's name in DER, and the number."""
+    issuer, serial = _split(opened.content, (der.SEQUENCE, der.INTEGER), limits)
+    return issuer.whole, int.from_bytes(serial.content)
+
+
+def _split(content: bytes, tags: tuple[int, ...], limits: DERLimits) -> list[der.Element]:
+    """Take what was sealed apart: a SEQUENCE of these.
 
     Raises NotAuthenticated, as for everything that is wrong within an envelope.
     """
@@ -41,9 +99,8 @@ def read_issuer_and_serial(content: bytes, limits: DERLimits) -> tuple[bytes, in
         raise NotAuthenticated(error.detail, finding=error.finding) from error
     (outer,) = der.split(content)
     parts = der.split(outer.content) if outer.tag == der.SEQUENCE else []
-    if [part.tag for part in parts] != [der.SEQUENCE, der.INTEGER]:
+    if tuple([part.tag for part in parts]) != tags:
         raise NotAuthenticated(
-            "the content is no IssuerAndSerialNumber", finding="content_not_of_its_type"
+            "what is sealed is not what such a message holds", finding="content_not_of_its_type"
         )
-    issuer, serial = parts
-    return issuer.whole, int.from_bytes(serial.content, signed=True)
+    return parts

@@ -80,7 +80,7 @@ def test_what_run_prints_takes_the_demo_device_through_its_life(tmp_path: Path) 
     folder.mkdir()
 
     with demo(home) as printed:
-        lines = printed[printed.index("# 1.") : printed.index("Ctrl-C")]
+        lines = printed[printed.index("# 1.") : printed.index("# Over SCEP")]
         shown = pasted(lines, folder, {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)})
         device = Installation(home=home).json("device", "show", "demo-1")
 
@@ -107,7 +107,22 @@ def test_run_begins_again_where_it_stopped(tmp_path: Path) -> None:
         again = "Device demo-1 is enrolled" in printed
 
     assert (first, again) == (second, True)
-    assert len(Installation(home=home).json("device", "list")) == 1
+    assert len(Installation(home=home).json("device", "list")) == 2
+
+
+def test_what_run_prints_enrolls_a_device_over_scep(tmp_path: Path) -> None:
+    program("pki")
+    home = tmp_path / "home"
+    folder = tmp_path / "device"
+    folder.mkdir()
+
+    with demo(home) as printed:
+        lines = printed[printed.index("# Over SCEP") : printed.index("Ctrl-C")]
+        shown = pasted(lines, folder, {"PATH": "/usr/bin:/bin"})
+        device = Installation(home=home).json("device", "show", "demo-scep")
+
+    assert "subject=CN = demo-scep" in shown
+    assert device["state"] == "registered"
 
 
 def test_the_readmes_steps_lead_to_a_provisioned_device(device: Device, tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 """SCEP with clients of others: Debian's scepclient, strongSwan's pki, and nothing but openssl."""
 
+import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
+from tests.support.csr import sequence, tlv
 from tests.support.device import Device
 from tests.support.openssl import make_key, make_request, openssl, program
+from tests.support.waiting import within
 
 pytestmark = pytest.mark.interop
 CLIENT = Path(__file__).parent.parent / "support" / "scep_client.sh"
@@ -138,7 +143,7 @@ def test_scep_34_debians_scepclient_is_refused_where_the_profile_is_not_legacy(
     ],
     ids=" ".join,
 )
-def test_scep_3_strongswan_enrolls_and_renews(
+def test_scep_3_and_39_strongswan_enrolls_and_renews(
     device: Device, url: str, authorities: tuple[Path, Path, Path], options: tuple[str, ...]
 ) -> None:
     name = "swan" + "".join(options).replace("-", "").replace(".", "")
@@ -267,3 +272,103 @@ def test_scep_14_an_address_may_be_64_kib_long_and_no_longer(device: Device, url
 
     assert device.curl(f"{url}?operation=GetCACaps&message={fits}").status == 200
     assert device.curl(f"{url}?operation=GetCACaps&message={too_long}").status == 414
+
+
+def get_ca_cert(device: Device, url: str) -> list[x509.Certificate]:
+    body = device.curl(f"{url}?operation=GetCACert").body
+    return pkcs7.load_der_pkcs7_certificates(body)
+
+
+def test_scep_41_and_61_the_ra_is_rsa_for_both_uses_under_an_issuing_ca_on_a_curve(
+    device: Device, url: str
+) -> None:
+    found = {names_of(each): each for each in get_ca_cert(device, url)}
+    ra, issuing = found["CN=SCEP RA"], found["CN=Test Issuing CA"]
+
+    usage = ra.extensions.get_extension_for_class(x509.KeyUsage).value
+    key = ra.public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    assert key.key_size == 2048
+    assert isinstance(issuing.public_key(), ec.EllipticCurvePublicKey)
+    assert usage.digital_signature
+    assert usage.key_encipherment
+    assert not usage.key_cert_sign
+    ra.verify_directly_issued_by(issuing)
+
+
+def test_scep_15_http_1_0_is_spoken_and_http_1_1_without_a_host_is_not(device: Device) -> None:
+    host, _, port = device.server.http.rpartition(":")
+    answers = []
+    for version in ("1.0", "1.1"):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(f"GET /scep?operation=GetCACaps HTTP/{version}\r\n\r\n".encode())
+            connection.shutdown(socket.SHUT_WR)
+            answers.append(b"".join(iter(lambda: connection.recv(65_536), b"")))
+
+    old, nameless = answers
+    assert b" 200 OK\r\n" in old
+    assert b"POSTPKIOperation\n" in old
+    assert b" 400 " in nameless
+
+
+def waiting_group(device: Device, name: str) -> str:
+    installation = device.installation
+    installation.run("group", "add", name, "--copy", "default", "--set", "approval=manual")
+    code: str = installation.json("device", "add", name, "--group", name)["code"]
+    return code
+
+
+def approve_the_one_of(device: Device, name: str) -> None:
+    (order,) = [
+        each for each in device.installation.json("approval", "list") if each["device"] == name
+    ]
+    device.installation.run("approval", "approve", order["id"])
+
+
+def test_scep_25_and_26_strongswan_polls_until_a_person_approves(
+    device: Device, url: str, authorities: tuple[Path, Path, Path]
+) -> None:
+    code = waiting_group(device, "swan-waits")
+    key = make_key(device.folder / "a.key", "rsa-2048")
+    words = ("--dn", "CN=swan-waits", "--password", code, "--interval", "1", "--maxpolltime", "60")
+
+    with ThreadPoolExecutor() as pool:
+        polling = pool.submit(swan, device, url, authorities, "--in", key, *words)
+        assert within(30, lambda: bool(device.installation.json("approval", "list")))
+        approve_the_one_of(device, "swan-waits")
+        found = certificate_from(polling.result())
+
+    assert names_of(found) == "CN=swan-waits"
+    assert state_of(device, "swan-waits") == "registered"
+
+
+def test_scep_26_and_28_and_29_nothing_but_openssl_polls_and_fetches(
+    device: Device, url: str
+) -> None:
+    code = waiting_group(device, "shell-waits")
+    key = make_key(device.folder / "a.key", "rsa-2048")
+    signer, held = device.folder / "self.pem", device.folder / "held.pem"
+    openssl("req", "-new", "-key", key, *SELF_SIGNED, "-out", signer)
+    names = ("CN=shell-waits",)
+    csr = make_request(device.folder / "a.csr", key, subject=names, challenge_password=code)
+    subjects, named = device.folder / "subjects", device.folder / "named"
+    issuing = next(each for each in get_ca_cert(device, url) if "Issuing" in names_of(each))
+    subjects.write_bytes(sequence(issuing.subject.public_bytes(), issuing.subject.public_bytes()))
+
+    assert by_openssl(device, url, 19, csr, signer, key) == ("3", "")
+    assert by_openssl(device, url, 20, subjects, signer, key) == ("3", "")
+    approve_the_one_of(device, "shell-waits")
+    assert by_openssl(device, url, 20, subjects, signer, key) == ("0", "")
+    issued = answered(device)
+    held.write_bytes(issued.public_bytes(Encoding.PEM))
+    serial = issued.serial_number.to_bytes(21)
+    named.write_bytes(sequence(issuing.subject.public_bytes(), tlv(0x02, serial.lstrip(b"\0"))))
+    assert by_openssl(device, url, 21, named, held, key) == ("0", "")
+    assert answered(device) == issued
+    assert by_openssl(device, url, 22, named, held, key) == ("0", "")
+    listed = openssl("pkcs7", "-inform", "DER", "-in", device.folder / "answer.p7", "-print_certs")
+    published = device.curl(f"http://{device.server.http}/crl/issuing.crl").body
+    assert b"BEGIN X509 CRL" in listed
+    assert x509.load_pem_x509_crl(listed[listed.index(b"-----BEGIN X509") :]) == (
+        x509.load_der_x509_crl(published)
+    )

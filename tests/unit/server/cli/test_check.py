@@ -235,3 +235,13 @@ class TestOperatorsCertificate:
         (tmp_path / "tls.pem").unlink()
 
         assert str(tmp_path / "tls.pem") in wrong(findings(installation, code=1))["TLS"]
+
+
+def test_scep_34_a_legacy_profile_is_named_in_a_warning(installation: Installation) -> None:
+    installation.run("profile", "add", "old", "--copy", "bootstrap", "--set", "scep.legacy=true")
+
+    found = findings(installation)
+
+    result, detail = found["profile old"]
+    assert result == "warning"
+    assert "scep.legacy is set" in detail
