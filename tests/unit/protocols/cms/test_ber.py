@@ -92,6 +92,7 @@ def test_what_is_neither_is_refused(message: str) -> None:
         b"\x24\x80" + b"\x04\x00" * 10 + bytes(2),
         b"\x30\x80" + b"\x05\x00" * 1_000 + bytes(2),
         b"\x30\x80" + tlv(0x04, bytes(996)) + bytes(2),
+        b"\x30\x84" + (995).to_bytes(4) + tlv(0x04, bytes(991)),  # As DER it would fit.
     ],
 )
 def test_security_P1_ber_beyond_the_limits_is_refused(message: bytes) -> None:

@@ -10,7 +10,9 @@ from pyasn1_modules import rfc5652
 
 from enroll.failures import Malformed
 from protocols.cms import certs_only
-from tests.support.cms import a_signed_message, a_signer_info
+from protocols.cms.content_info import DATA
+from protocols.cms.signed_data import encode_signed_data
+from tests.support.cms import a_party, a_signed_message, a_signer_info
 from tests.support.openssl import openssl
 from tests.support.wire import a_certificate
 
@@ -73,6 +75,7 @@ def test_what_was_written_is_read(certificates: tuple[bytes, ...]) -> None:
         certs_only.encode(ONE) + b"\x00",
         a_signed_message(b"", a_signer_info(())),
         a_signed_message(b""),
+        encode_signed_data(DATA, None, signer=a_party("p-256").signer(), certificates=ONE),
     ],
 )
 def test_what_holds_more_than_certificates_or_none_at_all_is_refused(message: bytes) -> None:

@@ -1,10 +1,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import pbkdf2_hmac
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, x25519
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols.cms.content_ciphers import AES_CBC, ContentEncryption
@@ -318,6 +322,20 @@ def test_security_P5_a_key_of_another_certificate_is_not_tried() -> None:
     assert failure_of(message)[1] == "envelope_not_for_us"
 
 
+def test_security_P5_a_content_key_of_another_length_is_not_used() -> None:
+    key = bytes(range(32))
+    algorithm, _ = ContentEncryption.AES_128_CBC.encrypt(KEY, CONTENT)
+    vector = algorithm[-16:]
+    encryptor = ContentEncryption.AES_256_CBC.cipher(key, vector).encryptor()
+    encrypted = encryptor.update(CONTENT + bytes((4,)) * 4) + encryptor.finalize()
+
+    message = an_envelope(
+        a_key_transport(encrypted_for_us(key)), algorithm=algorithm, encrypted=tlv(0x80, encrypted)
+    )
+
+    assert failure_of(message) == UNOPENED
+
+
 def unopened() -> dict[str, bytes]:
     algorithm, encrypted = ContentEncryption.AES_128_CBC.encrypt(KEY, CONTENT)
     for_us = a_key_transport(encrypted_for_us(KEY))
@@ -550,6 +568,65 @@ def test_scep_42_a_password_with_other_parameters_is_refused(
     assert finding != "envelope_unopened"
 
 
+def pwri_kek(formatted: bytes, vector: bytes = bytes(16)) -> bytes:
+    """Encrypt twice by the key that `a_password_recipient` derives (RFC 3211 §2.3.1)."""
+    key = pbkdf2_hmac("sha1", PASSWORD.password, bytes(8), 2_048, 16)
+    encryptor = Cipher(AES(key), CBC(vector)).encryptor()
+    once = encryptor.update(formatted)
+    return encryptor.update(once)
+
+
+CHECK = bytes((0xFF, 0xFE, 0xFD))
+
+
+def test_scep_42_a_key_in_the_form_of_rfc_3211_is_opened() -> None:
+    encrypted_key = pwri_kek(b"\x10" + CHECK + KEY + bytes(12))
+
+    message = an_envelope(
+        a_password_recipient(encrypted_key=encrypted_key), key=KEY, content=CONTENT
+    )
+
+    assert open_enveloped_data(message, keys=(PASSWORD,)).content == CONTENT
+
+
+@pytest.mark.parametrize(
+    "formatted",
+    [
+        b"\x10" + CHECK[:2] + b"\x00" + KEY + bytes(12),
+        b"\x0f" + CHECK + KEY + bytes(12),
+        b"\xff" + CHECK + KEY + bytes(12),
+        b"\x00" + CHECK + KEY + bytes(12),
+    ],
+)
+def test_scep_42_a_key_in_another_form_fails_as_everything_does(formatted: bytes) -> None:
+    recipient = a_password_recipient(encrypted_key=pwri_kek(formatted))
+
+    message = an_envelope(recipient, key=KEY, content=CONTENT)
+
+    assert failure_of(message, PASSWORD) == UNOPENED
+
+
+def test_scep_42_older_ciphers_encrypt_a_key_only_for_who_allows_them() -> None:
+    older = replace(PASSWORD, key_encryption=ContentEncryption.DES_EDE3_CBC)
+    message = encode_enveloped_data(CONTENT, recipient=older)
+
+    assert failure_of(message, PASSWORD)[0] is UNSUPPORTED
+    lenient = replace(PASSWORD, allowed=ALL)
+    assert open_enveloped_data(message, keys=(lenient,)).content == CONTENT
+
+
+def test_a_key_in_common_under_another_name_is_not_tried() -> None:
+    message = encode_enveloped_data(CONTENT, recipient=replace(SHARED, key_identifier=b"other"))
+
+    assert failure_of(message, SHARED)[1] == "envelope_not_for_us"
+
+
+def test_a_key_in_common_of_another_length_is_not_tried() -> None:
+    message = encode_enveloped_data(CONTENT, recipient=replace(SHARED, key=bytes(16)))
+
+    assert failure_of(message, SHARED)[0] is UNSUPPORTED
+
+
 @pytest.mark.parametrize("encrypted_key", [b"", bytes(16), bytes(31), bytes(32), bytes(33)])
 def test_scep_42_a_key_that_no_password_gives_fails_as_everything_does(
     encrypted_key: bytes,
@@ -573,6 +650,9 @@ def test_scep_42_a_key_that_no_password_gives_fails_as_everything_does(
         an_envelope(a_key_transport(b""), after=b"\x05\x00"),
         an_envelope(sequence()),
         an_envelope(tlv(0xA2)),
+        an_envelope(a_key_transport(encrypted_for_us(KEY)), key=KEY).replace(
+            oid("2a864886f70d010703"), oid("2a864886f70d010702")
+        ),
     ],
 )
 def test_what_is_no_enveloped_data_is_refused(message: bytes) -> None:

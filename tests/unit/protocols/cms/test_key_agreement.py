@@ -179,6 +179,16 @@ def test_security_P5_what_nobody_should_write_is_refused(
     assert failure_of(recipient, OURS) == expected
 
 
+def test_a_one_time_key_of_another_kind_is_not_agreed_on() -> None:
+    recipient = agreed(
+        by_x963(x25519_secret()),
+        by=originator(ONE_TIME_X25519.public_key().public_bytes_raw(), kind=EC),
+        identifier=issuer_and_serial(X25519_PARTY.certificate),
+    )
+
+    assert failure_of(recipient, key_of(X25519_PARTY)) == UNOPENED
+
+
 @pytest.mark.parametrize("point", [bytes(32), (1).to_bytes(32, "little"), bytes(31)])
 def test_a_secret_of_zeros_is_not_agreed_on(point: bytes) -> None:
     recipient = agreed(

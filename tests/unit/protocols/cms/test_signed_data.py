@@ -368,6 +368,14 @@ def test_scep_40_rsassa_pss_with_other_parameters_is_refused(algorithm: bytes) -
     assert refusal_of(a_signed_message(CONTENT, info)) is UNSUPPORTED
 
 
+def test_scep_40_rsassa_pss_is_never_verified_with_sha_1() -> None:
+    mask = tlv(0xA1, sequence(oid("2a864886f70d010108"), SHA1))
+    algorithm = pss(tlv(0xA0, SHA1), mask, tlv(0xA2, b"\x02\x01\x14"))
+    info = a_signer_info(GOOD, digest_algorithm=SHA1, algorithm=algorithm)
+
+    assert refusal_of(a_signed_message(CONTENT, info), allowed=WITH_SHA1) is UNSUPPORTED
+
+
 @pytest.mark.parametrize("kind", ["rsa-1024", "rsa-2048-e3", "secp256k1"])
 def test_a_signer_s_key_that_is_weak_or_odd_is_refused(kind: str) -> None:
     party = a_party(kind)
@@ -393,6 +401,9 @@ def test_a_signer_s_key_that_is_weak_or_odd_is_refused(kind: str) -> None:
         a_signed_message(CONTENT, a_signer_info(GOOD, identifier=b"\x05\x00")),
         a_signed_message(CONTENT, a_signer_info(GOOD, unsigned=b"\x05\x00")),
         a_signed_message(CONTENT, a_signer_info(GOOD)) + b"\x00",
+        a_signed_message(CONTENT, a_signer_info(GOOD)).replace(
+            oid("2a864886f70d010702"), oid("2a864886f70d010703")
+        ),
     ],
 )
 def test_what_is_no_signed_data_is_refused(message: bytes) -> None:

@@ -99,6 +99,14 @@ def test_asn1crypto_reads_what_was_written() -> None:
     assert encoded == sorted(encoded)
 
 
+def test_the_values_of_an_attribute_stand_in_the_order_of_der() -> None:
+    first, second = der.encode(0x13, b"a"), der.encode(0x13, b"b")
+
+    written = Attribute(type=TRANSACTION.type, values=(second, first)).encode()
+
+    assert written.endswith(der.encode(der.SET, first, second))
+
+
 @pytest.mark.parametrize(
     ("content_type", "key_identifier", "versions"),
     [
