@@ -18,8 +18,10 @@ _PEM = re.compile(
     rb"\s*-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*"
 )
 _WHITE_SPACE = b" \t\r\n"
-_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")*')
-_FOR = re.compile(r'(?i)(?:\A|;)\s*for=(?:"([^"\\]*)"|([^\s;,"]+))\s*(?:;|\Z)')
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|[^",;]+|[,;]')
+"""A quoted string, with its end or without, what stands between separators, or one of those."""
+
+_FOR = re.compile(r'(?i)\s*for=(?:"([^"\\]*)"|([^\s"]+))\s*')
 
 
 class UnreadableHeaderError(ValueError):
@@ -103,9 +105,11 @@ CERTIFICATE_HEADERS = tuple(
 
 def last_forwarded_for(text: str) -> str | None:
     """Give the address in the last element of Forwarded (RFC 7239 §4), if it is one."""
-    elements = [each for each in _ELEMENT.findall(text) if each.strip()]
-    match = _FOR.search(elements[-1]) if elements else None
-    return _address(match.group(1) or match.group(2) or "") if match is not None else None
+    for pair in _split(_split(text, ",")[-1], ";"):
+        match = _FOR.fullmatch(pair)
+        if match is not None:
+            return _address(match.group(1) or match.group(2) or "")
+    return None
 
 
 def last_x_forwarded_for(text: str) -> str | None:
@@ -118,6 +122,16 @@ ADDRESSES: Mapping[str, tuple[str, Callable[[str], str | None]]] = {
     "x-forwarded-for": ("X-Forwarded-For", last_x_forwarded_for),
 }
 """By the value of `proxy.client_address`."""
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split at separators that stand in no quoted string, in time that grows with the text only."""
+    parts, start = [], 0
+    for piece in _PIECE.finditer(text):
+        if piece.group() == separator:
+            parts.append(text[start : piece.start()])
+            start = piece.end()
+    return [*parts, text[start:]]
 
 
 def _address(text: str) -> str | None:

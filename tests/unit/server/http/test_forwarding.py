@@ -1,5 +1,6 @@
 """What proxies write of their clients, read in each form; the RFC's own example first."""
 
+import time
 from base64 import b64encode
 from urllib.parse import quote
 
@@ -157,6 +158,15 @@ def test_the_nearest_proxy_wrote_the_last_address(text: str, address: str | None
     assert last_x_forwarded_for(text) == address
 
 
+def test_security_T5_a_long_header_takes_no_long_time() -> None:
+    hostile = ['"\\' * 8_000, '"' * 16_001, ";for=" * 3_000, '"a,' * 5_000, ",\\" * 8_000]
+
+    begun = time.process_time()
+    assert [last_forwarded_for(each) for each in hostile] == [None] * len(hostile)
+
+    assert time.process_time() - begun < 1
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [
@@ -168,6 +178,10 @@ def test_the_nearest_proxy_wrote_the_last_address(text: str, address: str | None
         ("for=_hidden", None),
         ("by=203.0.113.43", None),
         ('by="for=192.0.2.7"', None),
+        ('by="x;for=203.0.113.9;y";for=192.0.2.7', "192.0.2.7"),
+        ('by="x;for=203.0.113.9;y"', None),
+        ('for="203.0.113.9, for=192.0.2.7', None),
+        ('"' * 7 + "for=192.0.2.7", None),
         ("", None),
     ],
 )
