@@ -1,6 +1,7 @@
 """Which CAs an installation has, and how one takes another's place: pure, step by step."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -172,9 +173,11 @@ class Succession:
                 )
                 for row in rows
             )
+            return cls(records=records)
+        except SuccessionError:
+            raise
         except (ValueError, KeyError, TypeError) as error:
             raise SuccessionError(f"not a record of CAs: {error}") from error
-        return cls(records=records)
 
     def _after(self, old: AuthorityRecord, *, above: str | None) -> AuthorityRecord:
         """Name the next of a kind: root-2, root-3 and so on."""
@@ -204,6 +207,8 @@ def _check(records: tuple[AuthorityRecord, ...]) -> None:
     """Demand one active CA of each kind, and that each names only those before it."""
     seen: set[str] = set()
     for each in records:
+        if not _NAME.fullmatch(each.name):
+            raise SuccessionError(f"{each.name!r} is no name of a CA")
         named = {name for name in (each.above, each.follows) if name is not None}
         if each.name in seen or not named <= seen:
             raise SuccessionError(f"{each.name!r} is there twice, or names what comes after it")
@@ -218,6 +223,7 @@ def _check(records: tuple[AuthorityRecord, ...]) -> None:
             raise SuccessionError(f"expected one active {kind} CA, found {len(active)}")
 
 
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")  # It stands in file names and addresses.
 _SIGNED = frozenset({AuthorityState.ACTIVE, AuthorityState.SUCCEEDED, AuthorityState.RETIRED})
 """Those that sign, or did before they were succeeded themselves."""
 

@@ -25,7 +25,7 @@ from server.clock import SystemClock
 from server.config.load import Config, ConfigurationError, load_config
 from server.home import Home, HomeError, read_passphrase, read_private
 from server.identity import check_tls_certificate
-from server.service_certificates import KINDS
+from server.service_certificates import KINDS, is_by
 from server.times import print_duration, rfc3339
 from server.wiring import Office, open_office, open_secrets
 
@@ -235,9 +235,13 @@ def _tls(home: Home, config: Config, now: datetime) -> Finding:
         return _wrong("TLS", str(error))
     detail = f"until {rfc3339(certificate.not_valid_after_utc)}"
     try:
-        roots = [each.certificate for each in read_authorities(home).roots]
+        authorities = read_authorities(home)
     except HomeError as error:
         return _wrong("TLS", str(error))
+    if ours and not is_by(certificate, authorities.issuing.certificate):
+        words = "of a CA that issues no more; the server makes another when it starts"
+        return _warning("TLS", f"{detail}, {words}")
+    roots = [each.certificate for each in authorities.roots]
     return _chain(pem, roots, detail, ours=ours)
 
 

@@ -139,8 +139,13 @@ def is_old(certificate: x509.Certificate, now: datetime) -> bool:
 
 def is_by_current_issuer(certificate: x509.Certificate, works: Works) -> bool:
     """Tell whether it names the key of the CA that issues now."""
-    own = works.authorities.now.issuing.certificate.extensions
-    identifier = own.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    return is_by(certificate, works.authorities.now.issuing.certificate)
+
+
+def is_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether it names the issuer's key. Whether that signed it is not looked at."""
+    own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    identifier = own.value.digest
     try:
         above = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     except x509.ExtensionNotFound:

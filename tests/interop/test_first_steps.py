@@ -157,7 +157,7 @@ def test_every_command_of_the_documents_is_one(line: str, installation: Installa
             break
         verb.append(word)
 
-    ended = installation.call(*verb[:2], "--help")
+    ended = installation.call(*verb[:3], "--help")
 
     assert ended.returncode == 0, line
     for option in re.findall(r"--[a-z-]+", line):
