@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -18,7 +18,7 @@ from random import Random
 
 import psutil
 
-from ca.service import KEY_GENERATION
+from ca.service import KEY_GENERATION, MESSAGE_SIGNER
 from enroll.profiles import ProtocolName
 from enroll.registration import MAXIMUM_USES
 from protocols.est.handler import ESTHandler
@@ -30,14 +30,17 @@ from server.exchange import ProtocolEndpoint
 from server.home import Home
 from server.key_packages import key_package_signer
 from server.labels import Labels, PolicyMirror
+from server.message_signer import MessageSigner
 from server.observability.metrics import Metrics
 from server.service_certificates import ServiceCertificate
 from server.wiring import Works, open_works
 from tests.soak.experiment import Outcome, Progress
+from tests.soak.full_cmc import full_cmc_mutant
 from tests.soak.mutations import mutants
 from tests.soak.seeds import SHARED_KEY_ID
 from tests.support.desk import obtain
 from tests.support.enrollment import by_certificate, by_code
+from tests.support.full_cmc import CMC_REQUEST
 from tests.support.installation import Installation
 from tests.support.key_generation import FixedCipher
 from tests.support.wire import PKCS10_HEADERS, a_wire, basic
@@ -50,6 +53,7 @@ WARM_UP = 200
 """Requests until what is made once is made: caches, pools, the pages of code."""
 
 FAULT = 500
+RECORDED = frozenset({"simpleenroll", "simplereenroll", "serverkeygen", "fullcmc"})
 NAMES = ("pump-1", "pump-2")
 """The device that the requests name, and one that they contradict."""
 
@@ -61,6 +65,8 @@ class Caller:
     path: str
     headers: Mapping[str, str] = field(default_factory=lambda: dict(PKCS10_HEADERS))
     peer_chain: tuple[bytes, ...] = ()
+    body: Callable[[Random], bytes] | None = None
+    """What this one sends in place of certification requests."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,7 +114,8 @@ def _callers(installation: Installation) -> tuple[Caller, ...]:
     installation.run("profile", "set", "bootstrap", "re_enrollment=allow", "allow_same_key=true")
     installation.run("profile", "set", "operational", "allow_same_key=true")
     for profile in ("bootstrap", "operational"):
-        installation.run("profile", "set", profile, "est.server_key_generation=allowed")
+        options = ("est.server_key_generation=allowed", "est.fullcmc=true")
+        installation.run("profile", "set", profile, *options)
     callers = [Caller(path="simpleenroll"), Caller(path="simplereenroll")]
     callers.append(Caller(path="simpleenroll", headers=basic("pump-1", "AAAA-AAAA-AAAA-AAAA-AAAA")))
     for name in NAMES:
@@ -124,6 +131,11 @@ def _callers(installation: Installation) -> tuple[Caller, ...]:
             Caller(path="operational/simpleenroll", peer_chain=(held.der,)),
             Caller(path="operational/serverkeygen", peer_chain=(held.der,)),
             Caller(path="simplereenroll", peer_chain=(operational.der,)),
+            Caller(
+                path="fullcmc",
+                headers={"Content-Type": CMC_REQUEST},
+                body=partial(full_cmc_mutant, held=held, name=name, code=code),
+            ),
         ]
     return tuple(callers)
 
@@ -147,7 +159,9 @@ async def _send_all(
         random = Random(SEED)  # noqa: S311 - an experiment wants to repeat itself
         tally = Tally()
         for number, body in enumerate(mutants(SEED, total), 1):
-            await _send(endpoint, _request(random.choice(callers), number, body), tally)
+            caller = random.choice(callers)
+            sent = body if caller.body is None else caller.body(random)
+            await _send(endpoint, _request(caller, number, sent), tally)
             _note_memory(tally, number)
             progress.at(number, total, f"worst {tally.worst * 1000:.0f} ms")
     finally:
@@ -160,17 +174,20 @@ async def _endpoint(works: Works) -> ProtocolEndpoint:
     mirror = PolicyMirror(works.office.registry)
     await mirror.refresh()
     signer = ServiceCertificate(works, KEY_GENERATION)
-    await signer.refresh()
+    messages = ServiceCertificate(works, MESSAGE_SIGNER)
+    for each in (signer, messages):
+        await each.refresh()
     return ProtocolEndpoint(
         name=ProtocolName.EST,
         handler=ESTHandler(
             Labels(mirror, ProtocolName.EST, works.ca_certificates),
             key_package_signer=partial(key_package_signer, signer),
+            responder=MessageSigner(messages).responder,
         ),
         pipeline=works.pipeline,
         backoff=Backoff(burst=0, per_second=1, monotonic=time.monotonic),
         metrics=Metrics(),
-        is_operation=lambda name: name in {"simpleenroll", "simplereenroll", "serverkeygen"},
+        is_operation=RECORDED.__contains__,
     )
 
 
