@@ -89,6 +89,7 @@ def _stage(order: Order, step: Held, uow: UnitOfWork, now: datetime) -> None:
 def _events(order: Order, step: Held, now: datetime) -> list[EnrollmentEvent]:
     authentication = step.identified.authenticated.authentication
     origin = step.identified.authenticated.addressed.request.origin
+    acting = step.identified.authenticated.acting
     chronicle = Chronicle(actor=order.requested_by, at=now, correlation_id=origin.correlation_id)
     events = [
         chronicle.ordered(
@@ -97,6 +98,7 @@ def _events(order: Order, step: Held, now: datetime) -> list[EnrollmentEvent]:
             protocol=origin.protocol.value,
             credential=authentication.kind.value,
             peer_address=origin.peer_address,
+            **({"registration_authority": acting.name} if acting is not None else {}),
         )
     ]
     if authentication.kind is CredentialKind.ONE_TIME_CODE:

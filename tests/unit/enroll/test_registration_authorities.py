@@ -430,6 +430,8 @@ async def test_est_E11_what_an_authority_asks_for_may_have_to_wait_for_a_person(
     assert isinstance(collected, Issued)
     issued = [e for e in await site.events() if e.name is EventName.CERTIFICATE_ISSUED]
     assert [each.actor for each in issued] == [order.requested_by]
+    held = [e for e in await site.events() if e.name is EventName.ENROLLMENT_PENDING]
+    assert [each.facts["registration_authority"] for each in held] == ["factory"]
 
 
 async def test_an_authority_asks_what_to_ask_for_and_is_told_what_all_are_told() -> None:
