@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from enroll.credentials import CredentialKind
 from enroll.policy.paths.building import Anchor, CertificateStore
@@ -20,8 +21,13 @@ KINDS: Mapping[TrustPurpose, CredentialKind] = {
 }
 """The purposes whose anchors vouch for devices, or for who speaks for them."""
 
-PURPOSES = {TrustPurpose.RA: CLIENT_PURPOSES | {CMC_RA}}
-"""What a certificate below an anchor may be meant for, where that is not TLS clients alone."""
+PURPOSES = {
+    TrustPurpose.RA: frozenset({CMC_RA, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}),
+}
+"""What certificates below an anchor have to be meant for, where that is not TLS clients.
+
+A CA that is limited to those of devices can make no registration authorities.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,15 @@
 """HTTP Digest as curl speaks it: a challenge first, then the request with the answer to it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.support.device import Device
+from tests.support.est import digest_words
+from tests.support.installation import Installation
 from tests.support.waiting import within
+from tests.support.wire import a_wire
 
 
 @pytest.mark.parametrize("spelling", ["shown", "typed"])
@@ -71,3 +75,26 @@ def test_est_T9_md5_is_for_profiles_that_list_it(device: Device) -> None:
     assert answer.status == 200
     assert "algorithm=MD5" in answer.headers
     assert "Basic" not in answer.headers
+
+
+def test_est_T9_workers_take_each_other_s_nonces(tmp_path: Path) -> None:
+    """One connection gets the challenge, another the answer: the kernel shares them out."""
+    installation = Installation.initialize(tmp_path / "home")
+    installation.run("device", "add", "pump-1", "--no-code")
+    with installation.serve("--workers", "2") as server:
+        device = Device(folder=tmp_path, installation=installation, server=server)
+        body = device.request("pump-1", "pump-1")
+        path = "/.well-known/est/simpleenroll"
+        for _ in range(12):
+            challenge = device.post("simpleenroll", body)
+            (nonce,) = re.findall(r'nonce="([^"]*)"', challenge.headers)
+            wire = a_wire("simpleenroll")
+            assert wire.target == path
+            words = digest_words("pump-1", "AAAA-BBBB-CCCC-DDDD-EEEE", wire, nonce=nonce)
+            header = ("-H", f"Authorization: {words}", "-H", "Content-Type: application/pkcs10")
+
+            first = device.post("simpleenroll", body, options=header)
+
+            assert (first.status, "stale" in first.headers) == (401, False)
+        findings = {each["finding"] for each in installation.json("attempts")}
+    assert findings == {"no_credential", "code_wrong"}

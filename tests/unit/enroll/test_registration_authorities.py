@@ -26,7 +26,7 @@ from enroll.trust import TrustAnchor, TrustPurpose
 from server.appointment import Appointments
 from tests.support.approvals import a_manual_group, approve
 from tests.support.builders import TENANT, a_group, a_policy, a_trust_anchor, an_enrollment_profile
-from tests.support.chains import IDEVID_EXTENSIONS, a_dn
+from tests.support.chains import IDEVID_EXTENSIONS, a_ca_extensions, a_dn
 from tests.support.csr import Key, a_csr, a_key, a_name
 from tests.support.enrollment import OPERATOR, Ask, Held, Site, a_new_key, open_site, renewal
 from tests.support.registries import look
@@ -165,6 +165,32 @@ async def test_est_T15_a_plain_certificate_under_the_anchor_enrolls_nobody(
 
     assert result.reason is FailureReason.NOT_AUTHORIZED
     assert result.finding in {"credential_not_sufficient", "certificate_purpose"}
+
+
+@pytest.mark.parametrize(
+    ("purpose", "issued"),
+    [
+        (ExtendedKeyUsageOID.CLIENT_AUTH, False),
+        (ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, True),
+        (CMC_RA, True),
+    ],
+    ids=["clientAuth", "any", "cmcRA"],
+)
+async def test_est_T15_a_ca_that_is_limited_to_devices_makes_no_authorities(
+    purpose: x509.ObjectIdentifier,
+    issued: bool,  # noqa: FBT001 - a column of the table above
+) -> None:
+    limited = ROOT.ca(
+        number=5,
+        extensions=a_ca_extensions(None, (x509.ExtendedKeyUsage([purpose]), False)),
+    )
+    site = await a_site(factory(intermediates=(limited.der,)))
+
+    result = await show(
+        site, limited.issue(a_dn("Factory 1"), key=RA_KEY, extensions=AS_RA), wish=wish()
+    )
+
+    assert isinstance(result, Issued) is issued
 
 
 async def test_est_T15_a_device_s_own_certificate_enrolls_no_other_device() -> None:
