@@ -1,6 +1,8 @@
 """A key may be made for this device, and it is known to whom it may leave."""
 
-from enroll.failures import EnrollmentError
+from cryptography.exceptions import InvalidTag
+
+from enroll.failures import EnrollmentError, FailureReason
 from enroll.key_generation import (
     KeyRecipient,
     KeyWish,
@@ -71,5 +73,13 @@ class PermitKey:
                 "'enroll device decryption-key'",
                 "recipient_unknown",
             )
-        opened = self._vault.unwrap(wrapping_id(device_id, identifier), kept.wrapped)
+        try:
+            opened = self._vault.unwrap(wrapping_id(device_id, identifier), kept.wrapped)
+        except InvalidTag as error:
+            raise EnrollmentError(
+                FailureReason.INTERNAL,
+                f"decryption key {identifier} was wrapped under another keys/registry.key than "
+                "this one; remove it and add it again",
+                finding="decryption_key_unreadable",
+            ) from error
         return SharedKey(key_identifier=bytes.fromhex(identifier), key=bytes.fromhex(opened))

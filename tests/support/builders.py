@@ -15,6 +15,7 @@ from enroll.certificates import (
 from enroll.credentials import CredentialKind, OneTimeCode
 from enroll.device import Device, DeviceIdentity, DeviceState, IdentityKind
 from enroll.events import Attempt, EnrollmentEvent, EventName, Outcome
+from enroll.key_generation import DecryptionKey
 from enroll.orders import Order, OrderKind, Wish
 from enroll.policy.identities import to_identity
 from enroll.ports import AccessKey, UnitOfWork
@@ -137,6 +138,20 @@ def an_identity(
     kind: IdentityKind = IdentityKind.SERIAL_NUMBER, value: str = "SN-1"
 ) -> DeviceIdentity:
     return to_identity(kind, value)
+
+
+def a_decryption_key(
+    number: int = 1, *, device_id: str | None = None, **changes: Any
+) -> DecryptionKey:
+    """Make a symmetric key of `pump-1`, as it is kept."""
+    made = DecryptionKey(
+        device_id=device_id or a_device().device_id,
+        key_identifier=f"{number:02x}",
+        wrapped=b"wrapped key",
+        octets=32,
+        created_at=START,
+    )
+    return replace(made, **changes)
 
 
 def a_device(name: str = "pump-1", **changes: Any) -> Device:

@@ -8,21 +8,10 @@ import pytest
 from enroll.failures import AlreadyTaken, ConcurrentChange, RegistryUnavailable
 from enroll.key_generation import DecryptionKey
 from enroll.ports import Registry, UnitOfWork
-from tests.support.builders import a_device
-from tests.support.fakes import START
+from tests.support.builders import a_decryption_key, a_device
 from tests.support.registries import look, store
 
 ONE, OTHER = a_device("pump-1"), a_device("pump-2")
-
-
-def a_kept_key(device_id: str = ONE.device_id, key_identifier: str = "0a") -> DecryptionKey:
-    return DecryptionKey(
-        device_id=device_id,
-        key_identifier=key_identifier,
-        wrapped=b"sealed",
-        octets=32,
-        created_at=START,
-    )
 
 
 @pytest.fixture
@@ -46,8 +35,8 @@ async def add(registry: Registry, *keys: DecryptionKey) -> None:
 
 
 async def test_a_key_is_found_by_its_device_and_identifier(registry: Registry) -> None:
-    mine, theirs = a_kept_key(), a_kept_key(OTHER.device_id)
-    await add(registry, a_kept_key(key_identifier="0b"), mine, theirs)
+    mine, theirs = a_decryption_key(10), a_decryption_key(10, device_id=OTHER.device_id)
+    await add(registry, a_decryption_key(11), mine, theirs)
 
     found = await look(registry, lambda uow: uow.decryption_keys.find(ONE.device_id, "0a"))
     every = await look(registry, lambda uow: uow.decryption_keys.of_device(ONE.device_id))
@@ -59,30 +48,30 @@ async def test_a_key_is_found_by_its_device_and_identifier(registry: Registry) -
 
 
 async def test_a_device_has_one_key_of_a_name(registry: Registry) -> None:
-    await add(registry, a_kept_key())
+    await add(registry, a_decryption_key(10))
 
     with pytest.raises(AlreadyTaken, match="key_identifier"):
-        await add(registry, replace(a_kept_key(), wrapped=b"another"))
+        await add(registry, replace(a_decryption_key(10), wrapped=b"another"))
 
     found = await look(registry, lambda uow: uow.decryption_keys.find(ONE.device_id, "0a"))
-    assert found == a_kept_key()
+    assert found == a_decryption_key(10)
 
 
 async def test_a_key_of_nobody_is_not_stored(registry: Registry) -> None:
     with pytest.raises(RegistryUnavailable):
-        await add(registry, a_kept_key("00000000-0000-0000-0000-000000000000"))
+        await add(registry, a_decryption_key(device_id="00000000-0000-0000-0000-000000000000"))
 
 
 async def test_a_removed_key_is_gone_and_its_name_is_free(registry: Registry) -> None:
-    await add(registry, a_kept_key(), a_kept_key(OTHER.device_id))
+    await add(registry, a_decryption_key(10), a_decryption_key(10, device_id=OTHER.device_id))
 
-    await store(registry, lambda uow: uow.decryption_keys.remove(a_kept_key()))
+    await store(registry, lambda uow: uow.decryption_keys.remove(a_decryption_key(10)))
 
     assert not await look(registry, lambda uow: uow.decryption_keys.of_device(ONE.device_id))
     assert await look(registry, lambda uow: uow.decryption_keys.of_device(OTHER.device_id))
-    await add(registry, a_kept_key())
+    await add(registry, a_decryption_key(10))
 
 
 async def test_what_is_not_there_is_not_removed(registry: Registry) -> None:
     with pytest.raises(ConcurrentChange):
-        await store(registry, lambda uow: uow.decryption_keys.remove(a_kept_key()))
+        await store(registry, lambda uow: uow.decryption_keys.remove(a_decryption_key(10)))

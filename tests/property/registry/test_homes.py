@@ -34,6 +34,7 @@ from tests.support.builders import (
     a_certificate_profile,
     a_certificate_record,
     a_code,
+    a_decryption_key,
     a_device,
     a_group,
     a_hash,
@@ -164,6 +165,17 @@ def code_acts(draw: st.DrawFn) -> Act:
 
 
 @st.composite
+def decryption_key_acts(draw: st.DrawFn) -> Act:
+    number, device_id = draw(NUMBERS), draw(DEVICE_IDS)
+    key = a_decryption_key(number, device_id=device_id)
+    acts = [
+        Act(f"add decryption key {number}", lambda uow: uow.decryption_keys.add(key)),
+        Act(f"remove decryption key {number}", lambda uow: uow.decryption_keys.remove(key)),
+    ]
+    return draw(st.sampled_from(acts))
+
+
+@st.composite
 def order_acts(draw: st.DrawFn) -> Act:
     number, state, at = draw(NUMBERS), draw(st.sampled_from(OrderState)), draw(TIMES)
     of_a_device = draw(st.booleans())
@@ -243,6 +255,7 @@ ACTS = st.one_of(
     key_acts(),
     certificate_acts(),
     code_acts(),
+    decryption_key_acts(),
     order_acts(),
     record_acts(),
     policy_acts(),
@@ -302,6 +315,12 @@ def looks_at(device: Device) -> list[Look]:
         Look(f"live of {name}", lambda uow: uow.certificates.live_of(device_id)),
         Look(f"all of {name}", lambda uow: uow.certificates.of_device(device_id), is_ordered=True),
         Look(f"codes of {name}", lambda uow: uow.codes.of_device(device_id)),
+        Look(
+            f"decryption keys of {name}",
+            lambda uow: uow.decryption_keys.of_device(device_id),
+            is_ordered=True,
+        ),
+        Look(f"decryption key of {name}", lambda uow: uow.decryption_keys.find(device_id, "01")),
         Look(f"orders of {name}", lambda uow: uow.orders.open_of(device_id), is_ordered=True),
         Look(
             f"slot of {name}",

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from enroll.profiles import CertificateProfile, KeyUsageBit
-from tests.support.builders import a_certificate_profile, a_policy
+from tests.support.builders import a_certificate_profile, a_decryption_key, a_policy
 from tests.support.csr import a_key, attribute, raw_csr
 from tests.support.enrollment import (
     OPERATOR,
@@ -48,6 +48,7 @@ from tests.support.key_generation import (
     to_shared_key,
     with_shared_key,
 )
+from tests.support.registries import store
 
 
 def opened(answer: Answer, content_key: bytes) -> bytes:
@@ -172,6 +173,23 @@ def test_est_K3_K8_what_cannot_be_encrypted_to_is_refused_and_no_key_made(
 
         assert answer.status == 400
         assert (await site.attempts())[0].finding == finding
+        await nothing_happened(site)
+
+    asyncio.run(run())
+
+
+def test_a_shared_key_wrapped_for_another_is_a_fault_of_ours_and_no_key_is_made() -> None:
+    async def run() -> None:
+        site = await open_site(key_policy())
+        ask = await first(site)
+        device = await site.device()
+        moved = a_decryption_key(0x0A, device_id=device.device_id, wrapped=bytes(60))
+        await store(site.registry, lambda uow: uow.decryption_keys.add(moved))
+
+        answer = await ask_for_key(site, ask, to_shared_key(b"\x0a"))
+
+        assert answer.status == 500
+        assert (await site.attempts())[0].finding == "decryption_key_unreadable"
         await nothing_happened(site)
 
     asyncio.run(run())

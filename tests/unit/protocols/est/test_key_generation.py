@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 
 from enroll.events import Outcome
+from enroll.options import ChallengePasswordRule, ESTOptions, LinkingRule, ServerKeyGeneration
 from enroll.options import GeneratedKeyAlgorithm as G
-from enroll.options import LinkingRule, ServerKeyGeneration
 from enroll.orders import OrderState
 from enroll.profiles import KeyAlgorithm
 from server.key_generation import ThreadedKeyGenerator
@@ -26,6 +26,7 @@ from tests.support.enrollment import (
     by_code,
     open_site,
     renewal,
+    with_code_in_request,
 )
 from tests.support.est import post, post_for_key
 from tests.support.key_generation import (
@@ -241,6 +242,37 @@ def test_est_K4_a_lost_answer_is_not_given_again_and_a_new_code_recovers() -> No
         found = Answer.of(fresh)
         found.check_plain()
         assert found.issued.public_key() != lost.issued.public_key()
+
+    asyncio.run(run())
+
+
+def test_est_K4_of_requests_at_once_with_one_code_one_gets_a_key() -> None:
+    async def run() -> None:
+        site = await open_site(key_policy())
+        ask = await first(site)
+
+        answers = await asyncio.gather(*[ask_for_key(site, ask) for _ in range(5)])
+
+        assert sorted(each.status for each in answers) == [200, 401, 401, 401, 401]
+        assert len(await site.certificates()) == 1
+
+    asyncio.run(run())
+
+
+def test_est_T14_a_code_in_the_request_gets_a_key() -> None:
+    async def run() -> None:
+        site = await open_site(key_policy())
+        plain = await first(site)
+        ask = await with_code_in_request(site, plain)
+        rule = ESTOptions(
+            challenge_password=ChallengePasswordRule.CODE,
+            server_key_generation=ServerKeyGeneration.ALLOWED,
+        )
+        await site.change_policy(bootstrap={"est": rule})
+
+        answer = await ask_for_key(site, ask, csr=ask.csr)
+
+        Answer.of(answer).check_plain()
 
     asyncio.run(run())
 
