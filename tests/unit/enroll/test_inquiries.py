@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from enroll.credentials import CredentialKind
+from enroll.device import DeviceState, IdentityKind
 from enroll.failures import RegistryUnavailable
 from enroll.options import ESTOptions, HTTPScheme
 from protocols.wire import WireResponse
@@ -14,10 +16,18 @@ from registry.memory import MemoryRegistry
 from registry.memory.unit_of_work import MemoryUnitOfWork
 from server.backoff import Backoff
 from tests.support.arrangements import WRONG_CODE, disable
-from tests.support.builders import a_certificate_profile, a_policy, an_enrollment_profile
+from tests.support.builders import (
+    a_certificate_profile,
+    a_hash,
+    a_policy,
+    an_enrollment_profile,
+)
+from tests.support.chains import a_dn
+from tests.support.csr import a_key
 from tests.support.csr_attributes import Told, read
 from tests.support.enrollment import Held, Site, by_code, open_site
 from tests.support.est import a_question, endpoint, get
+from tests.support.third_party import BETWEEN, customer, idevid, maker
 
 ALTERNATIVE_NAME = "2.5.29.17"
 NAMES = a_certificate_profile(
@@ -52,6 +62,10 @@ async def a_site(**changes: Any) -> Site:
 
 async def enrolled(site: Site) -> Held:
     return await site.obtain(by_code("pump-1", await site.code()))
+
+
+def der_of(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
 
 
 def template_in(answer: WireResponse) -> Told:
@@ -103,6 +117,36 @@ async def test_est_A5_who_shows_its_certificate_is_told_its_names(path: str) -> 
 
     assert told.subject is not None
     assert b"\x0c\x06pump-1" in {value for _, value in told.subject}
+
+
+async def test_est_A5_who_shows_its_makers_certificate_is_told_its_names() -> None:
+    site = await open_site(a_policy(NAMES, maker()))
+    await site.register(serial_number="SN-1")
+
+    answer = await get(site, "csrattrs", held=Held(der=der_of(idevid()), key=a_key()))
+
+    assert subject_in(answer) == ["Acme", "pump-1", "SN-1"]
+    # It was looked at, and that was all.
+    assert (await site.device()).state is DeviceState.ENROLLED
+    assert not await site.certificates()
+
+
+async def test_est_A5_a_certificate_that_devices_share_says_nothing_of_which_it_is() -> None:
+    site = await open_site(a_policy(NAMES, customer()))
+    await site.register(serial_number="SN-1")
+    held = Held(der=der_of(BETWEEN.issue(a_dn("Any pump"))), key=a_key())
+
+    assert await get(site, "csrattrs", held=held) == await get(site, "csrattrs")
+
+
+async def test_est_A5_a_device_whose_key_is_known_may_ask_before_it_shows_the_key() -> None:
+    pinned = (IdentityKind.SPKI_SHA256, a_hash("a key"))
+    site = await open_site(a_policy(NAMES))
+    await site.register(identities=(pinned,))
+
+    answer = await get(site, "csrattrs", user=("pump-1", await site.code()))
+
+    assert subject_in(answer) == ["Acme", "pump-1"]
 
 
 async def test_est_A5_a_code_is_as_good_afterwards_as_it_was_before() -> None:
