@@ -251,25 +251,25 @@ async def test_security_D3_the_registry_does_not_hold_the_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "scheme", "wrapped"),
+    ("protocol", "options", "wrapped"),
     [
-        (ProtocolName.EST, HTTPScheme.BASIC, False),
-        (ProtocolName.EST, HTTPScheme.DIGEST_MD5, True),
-        (ProtocolName.SCEP, HTTPScheme.DIGEST_MD5, False),
-        (ProtocolName.CMP, HTTPScheme.BASIC, True),
+        (ProtocolName.EST, ESTOptions(http_authentication=(HTTPScheme.BASIC,)), False),
+        (ProtocolName.EST, ESTOptions(http_authentication=(HTTPScheme.DIGEST_MD5,)), True),
+        (ProtocolName.SCEP, ESTOptions(http_authentication=(HTTPScheme.DIGEST_MD5,)), False),
+        (ProtocolName.CMP, ESTOptions(http_authentication=(HTTPScheme.BASIC,)), True),
+        (ProtocolName.EST, ESTOptions(http_authentication=(), fullcmc=True), True),
+        (ProtocolName.SCEP, ESTOptions(http_authentication=(), fullcmc=True), False),
     ],
 )
 async def test_a_code_is_wrapped_only_where_its_clear_value_will_be_needed(
     protocol: ProtocolName,
-    scheme: HTTPScheme,
+    options: ESTOptions,
     wrapped: bool,  # noqa: FBT001 - a column of the table above
 ) -> None:
     strangers = a_tenant("other")
     site = await open_site(
         a_policy(
-            an_enrollment_profile(
-                protocols=frozenset({protocol}), est=ESTOptions(http_authentication=(scheme,))
-            ),
+            an_enrollment_profile(protocols=frozenset({protocol}), est=options),
             strangers,
             an_enrollment_profile("theirs", tenant_id=strangers.tenant_id),
         )

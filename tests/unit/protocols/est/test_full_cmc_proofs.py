@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from enroll.credentials import CredentialKind
+from enroll.device import DeviceState
 from protocols.cmc.messages import PKI_DATA
 from protocols.cms.signed_data import Signer, encode_signed_data
 from server.appointment import Appointments
@@ -33,6 +35,7 @@ from tests.support.enrollment import (
 )
 from tests.support.full_cmc import (
     a_message,
+    answered,
     check_refused,
     key_identifier,
     on_a_site,
@@ -42,7 +45,8 @@ from tests.support.full_cmc import (
     signed_by_own_key,
     with_a_code,
 )
-from tests.support.third_party import trust
+from tests.support.third_party import BETWEEN, fingerprint_of, idevid, trust
+from tests.support.third_party import a_site as a_site_that_trusts_a_maker
 
 BAD_MESSAGE_CHECK, BAD_REQUEST, BAD_IDENTITY, POP_FAILED = 1, 2, 7, 9
 
@@ -274,5 +278,47 @@ def test_est_T15_a_registration_authority_signs_for_the_device_that_its_request_
 
         assert answer.status == 200
         assert len(await site.certificates()) == 1
+
+    asyncio.run(run())
+
+
+def test_a_makers_certificate_proves_the_device_that_it_names() -> None:
+    async def run() -> None:
+        site = await a_site_that_trusts_a_maker()
+        await serve_full_cmc(site)
+        key = a_new_key()
+        leaf = idevid(key=key)
+        signer = Signer.holding(leaf, key)
+        chain = (leaf.public_bytes(Encoding.DER), BETWEEN.der)
+        content = a_pki_data(tcr(a_csr(a_new_key(), subject=a_name("Pump"))))
+        message = encode_signed_data(PKI_DATA, content, signer=signer, certificates=chain)
+
+        answer = await send(site, message)
+
+        assert answer.status == 200
+        assert (await site.device()).state is DeviceState.REGISTERED
+        assert (await site.attempts())[0].client_certificate_sha256 == fingerprint_of(leaf)
+
+    asyncio.run(run())
+
+
+def test_a_makers_certificate_of_another_device_is_refused() -> None:
+    async def run() -> None:
+        site = await a_site_that_trusts_a_maker()
+        await serve_full_cmc(site)
+        key = a_new_key()
+        leaf = idevid("SN-2", key=key)
+        content = a_pki_data(tcr(a_csr(a_new_key(), subject=a_name("Pump"))))
+        message = encode_signed_data(
+            PKI_DATA,
+            content,
+            signer=Signer.holding(leaf, key),
+            certificates=(leaf.public_bytes(Encoding.DER), BETWEEN.der),
+        )
+
+        answer = await send(site, message)
+
+        said = answered(answer)
+        assert (answer.status, said.fail_info) == (403, BAD_REQUEST)
 
     asyncio.run(run())
