@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 
 from enroll.profiles import CertificateProfile, KeyUsageBit
 from tests.support.builders import a_certificate_profile, a_decryption_key, a_policy
-from tests.support.csr import a_key, attribute, raw_csr
+from tests.support.csr import a_key, attribute, raw_csr, some_key_usage
 from tests.support.enrollment import (
     OPERATOR,
     Held,
@@ -49,6 +49,8 @@ from tests.support.key_generation import (
     with_shared_key,
 )
 from tests.support.registries import store
+from tests.support.third_party import a_site, idevid, maker
+from tests.support.third_party import ask as third_party_ask
 
 
 def opened(answer: Answer, content_key: bytes) -> bytes:
@@ -353,6 +355,37 @@ def test_est_K10_what_may_not_be_encrypted_to_is_refused(
         assert answer.status == 400
         assert (await site.attempts())[0].finding == finding
         assert len(await site.certificates()) == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("bears_identifier", [True, False])
+def test_est_K9_to_the_makers_certificate_at_its_first_use(bears_identifier: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    async def run() -> None:
+        profile = key_policy().enrollment_profiles["bootstrap"]
+        site = await a_site(maker(), profile)
+        key = a_key("rsa-2048")
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        extensions: list[tuple[x509.ExtensionType, bool]] = [
+            (some_key_usage(digital_signature=True, key_encipherment=True), True)
+        ]
+        if bears_identifier:
+            extensions.append((own, False))
+        leaf = idevid(key=key, extensions=tuple(extensions))
+        held = Held(der=leaf.public_bytes(Encoding.DER), key=key)
+        wish = third_party_ask(held=held)
+
+        answer = Answer.of(await ask_for_key(site, wish, to_certificate(own.digest)))
+
+        info = recipient(answer)
+        assert info.name == "ktri"
+        by_identifier = info.chosen["rid"].name == "subject_key_identifier"
+        assert by_identifier is bears_identifier
+        assert isinstance(key, rsa.RSAPrivateKey)
+        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+        content_key = key.decrypt(info.chosen["encrypted_key"].native, oaep)
+        signer = x509.load_der_x509_certificate((await a_signer(site)).certificates[0])
+        check_signed(opened(answer, content_key), answer, signer)
 
     asyncio.run(run())
 
