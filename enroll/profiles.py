@@ -37,10 +37,12 @@ class ReEnrollment(StrEnum):
     FRESH_CODE: only by a one-time code that a person made after the present certificate was
     issued; the device's certificate from here, and the IDevID that is pinned to it, are then as
     good as ALLOW, and a certificate of another CA's is not. One that devices share never is.
+    APPROVE: as FRESH_CODE, and what that refuses waits for a person's approval.
     """
 
     ALLOW = "allow"
     FRESH_CODE = "fresh_code"
+    APPROVE = "approve"
     DENY = "deny"
 
 

@@ -110,7 +110,7 @@ class Authorize:
             check_same_wish(order, request)
             check_not_over(order, now)
             return order if order.is_open else None
-        if not needs_decision(step.device, step.group, request.operation):
+        if not _needs_person(step):
             return None
         orders = await uow.orders.in_slot(step.device.device_id, addressed.profile.slug)
         return order_for(orders, request, step.authenticated.authentication.code, now)
@@ -186,8 +186,20 @@ def _must_wait(step: Identified, order: Order | None) -> bool:
     unapproved = step.device.state is DeviceState.PENDING_APPROVAL
     if unapproved and step.authenticated.presented is not None:
         return False
-    operation = step.authenticated.addressed.request.operation
-    return needs_decision(step.device, step.group, operation)
+    return _needs_person(step)
+
+
+def _needs_person(step: Identified) -> bool:
+    """Tell whether a person decides: as the group says, or on a filled slot as the profile does."""
+    addressed = step.authenticated.addressed
+    if needs_decision(step.device, step.group, addressed.request.operation):
+        return True
+    return (
+        addressed.profile.re_enrollment is ReEnrollment.APPROVE
+        and addressed.request.operation is Operation.INITIAL
+        and active_in(step.live, addressed.profile.slug) is not None
+        and not _may_re_enroll(step)
+    )
 
 
 def _renewed(step: Identified) -> CertificateRecord | None:
@@ -263,29 +275,43 @@ def _check_rekey(step: Identified) -> None:
 
 
 def _check_re_enrollment(step: Identified) -> None:
-    """Judge T-12: another first certificate for a slot that is filled.
-
-    A code approves it if it was made after the newest certificate of the slot was issued; a
-    certificate that devices share never does (rule 5 of lifecycle §2.3, clone case e).
-    """
-    authentication, shown = step.authenticated.authentication, step.authenticated.third_party
-    if shown is not None and shown.shared:
+    """Judge T-12: another first certificate for a slot that is filled. Raises NotAuthorized."""
+    policy = step.authenticated.addressed.profile.re_enrollment
+    if _may_re_enroll(step) or policy is ReEnrollment.APPROVE:
+        return
+    if _is_shared(step):
         raise NotAuthorized(
             "the slot holds a certificate, and whoever shares the one that was shown may be "
             "another device; reset the device to let it begin again",
             finding="clone_suspected",
         )
-    code = authentication.code
-    fresh = authentication.kind not in {CredentialKind.AUTH_CA, CredentialKind.RA} and (
-        code is None or all(code.created_at > each.issued_at for each in _in_slot(step))
-    )
-    policy = step.authenticated.addressed.profile.re_enrollment
-    if policy is ReEnrollment.ALLOW or (policy is ReEnrollment.FRESH_CODE and fresh):
-        return
     raise NotAuthorized(
         "the slot holds a certificate; make a new code for the device, or reset it",
         finding="re_enrollment_refused",
     )
+
+
+def _may_re_enroll(step: Identified) -> bool:
+    """Tell whether the credential by itself is enough for a slot that is filled.
+
+    A code approves it if it was made after the newest certificate of the slot was issued; a
+    certificate that devices share never does (rule 5 of lifecycle §2.3, clone case e).
+    """
+    if _is_shared(step):
+        return False
+    authentication = step.authenticated.authentication
+    policy = step.authenticated.addressed.profile.re_enrollment
+    code = authentication.code
+    fresh = authentication.kind not in {CredentialKind.AUTH_CA, CredentialKind.RA} and (
+        code is None or all(code.created_at > each.issued_at for each in _in_slot(step))
+    )
+    by_freshness = policy in {ReEnrollment.FRESH_CODE, ReEnrollment.APPROVE}
+    return policy is ReEnrollment.ALLOW or (by_freshness and fresh)
+
+
+def _is_shared(step: Identified) -> bool:
+    shown = step.authenticated.third_party
+    return shown is not None and shown.shared
 
 
 def _in_slot(step: Identified) -> tuple[CertificateRecord, ...]:

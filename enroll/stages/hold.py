@@ -101,6 +101,10 @@ def _events(order: Order, step: Held, now: datetime) -> list[EnrollmentEvent]:
             **({"registration_authority": acting.name} if acting is not None else {}),
         )
     ]
+    shown = step.identified.authenticated.third_party
+    filled = any(each.profile == order.profile for each in step.identified.live)
+    if shown is not None and shown.shared and filled:
+        events.append(chronicle.ordered(EventName.ENROLLMENT_CLONE_SUSPECTED, order))
     if authentication.kind is CredentialKind.ONE_TIME_CODE:
         used = authentication.credential_id
         events.append(chronicle.event(EventName.CODE_USED, order.device_id, code=used))

@@ -8,7 +8,7 @@ from cryptography import x509
 
 from enroll.device import DeviceSource
 from enroll.profiles import Approval, DeviceGroup
-from tests.support.arrangements import disable, enable, first_enrollment
+from tests.support.arrangements import disable, enable, first_enrollment, left_over_code
 from tests.support.builders import a_group
 from tests.support.csr import a_name
 from tests.support.enrollment import Ask, Site, a_new_key, by_certificate, by_code
@@ -248,3 +248,18 @@ async def of_a_device_nobody_let_in(site: Site) -> Ask:
 async def approve_device(site: Site) -> None:
     order = await site.approvals.of_device((await site.device()).device_id)
     await site.approvals.approve(order.order_id, actor=APPROVER)
+
+
+async def left_over_code_approved(site: Site) -> Ask:
+    """Ask for a filled slot by what is left of an old code, where a person may vouch for it."""
+    ask = await left_over_code(site)
+    await site.wait(ask)
+    await approve(site)
+    return ask
+
+
+async def left_over_code_rejected(site: Site) -> Ask:
+    ask = await left_over_code(site)
+    await site.wait(ask)
+    await reject(site)
+    return ask

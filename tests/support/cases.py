@@ -373,6 +373,17 @@ _SCREENED = tuple(
         _unproven("lifecycle-T04", p.of_a_device_nobody_let_in, "identity_unknown", DELETED),
     )
 )
+_VOUCHED_FOR_BY_PEOPLE = tuple(
+    replace(case, policy=_with("bootstrap", re_enrollment=ReEnrollment.APPROVE))
+    for case in (
+        _issued("lifecycle-T12", a.first_enrollment, REGISTERED),
+        _issued("lifecycle-T12", a.fresh_code, REGISTERED),
+        _held("lifecycle-T12", a.left_over_code, REGISTERED),
+        _issued("lifecycle-T12", p.left_over_code_approved, REGISTERED),
+        _refused("lifecycle-T12", p.left_over_code_rejected, "approval_rejected", REGISTERED),
+        _issued("lifecycle-T10", r.in_time, REGISTERED),
+    )
+)
 _SCREENED_TWICE = (
     _held(
         "lifecycle-T03",
@@ -398,5 +409,6 @@ CASES = (
     *_ISSUED,
     *_DECIDED_BY_PEOPLE,
     *_SCREENED,
+    *_VOUCHED_FOR_BY_PEOPLE,
     *_SCREENED_TWICE,
 )

@@ -10,7 +10,9 @@ from enroll.events import EventName
 from enroll.failures import FailureReason, Refused
 from enroll.profiles import ReEnrollment
 from enroll.request import Operation
+from enroll.result import Issued, Pending
 from enroll.trust import TrustPurpose
+from tests.support.approvals import approve
 from tests.support.builders import (
     TENANT,
     a_tenant,
@@ -38,6 +40,7 @@ from tests.support.third_party import (
     obtain,
     refused,
     revoke,
+    show,
     trust,
     with_serial_number,
 )
@@ -251,7 +254,23 @@ async def test_a_serial_number_that_no_certificate_may_have_is_refused(number: i
     assert (await refused(site, odd)).finding == "certificate_serial"
 
 
-@pytest.mark.parametrize("policy", ReEnrollment)
+async def test_lifecycle_27e_for_a_filled_slot_a_shared_certificate_may_wait_for_a_person() -> None:
+    site = await a_site(customer(), an_enrollment_profile(re_enrollment=ReEnrollment.APPROVE))
+    shared, again = BETWEEN.issue(a_dn("All pumps")), ask(subject=a_name("pump-1"))
+    first = await obtain(site, shared, ask(subject=a_name("pump-1")))
+
+    waiting = await show(site, shared, wish=again)
+    kept = await site.certificates()
+    await approve(site)
+    result = await show(site, shared, wish=again)
+
+    assert isinstance(waiting, Pending)
+    assert [each.fingerprint for each in kept] == [first.record.fingerprint]
+    assert EventName.ENROLLMENT_CLONE_SUSPECTED in await names_of_events(site)
+    assert isinstance(result, Issued)
+
+
+@pytest.mark.parametrize("policy", [each for each in ReEnrollment if each != "approve"])
 async def test_lifecycle_rule_5_a_shared_certificate_takes_no_filled_slot(
     policy: ReEnrollment,
 ) -> None:
