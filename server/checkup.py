@@ -174,6 +174,8 @@ async def _crls(office: Office) -> AsyncIterator[Finding]:
     now = office.clock.now()
     for each in read_succession(office.home).known:
         issuer, here = each.name, office.home.ca_key(each.name).exists()
+        if each.state is AuthorityState.RETIRED and not here:
+            continue  # Its key was taken away when nobody needed its lists any more.
         async with office.registry.unit_of_work() as uow:
             latest = await uow.crls.latest(issuer)
         name = f"CRL {issuer}"

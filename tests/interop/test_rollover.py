@@ -1,6 +1,7 @@
 """A rollover in a running server: clients of the old root and of the new chain at every step."""
 
 import json
+import subprocess
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,15 @@ from server.home import Home
 from tests.support.device import Device
 from tests.support.installation import Installation, Running
 from tests.support.lint import check_certificate, check_home
-from tests.support.openssl import openssl, pkcs7_certificates, verify_chain
+from tests.support.openssl import (
+    make_key,
+    make_request,
+    openssl,
+    pkcs7_certificates,
+    program,
+    verify_chain,
+)
+from tests.support.postgresql import DATABASES, database_options
 from tests.support.waiting import within
 
 SOON = 5.0
@@ -306,8 +315,41 @@ def test_est_C2_relying_parties_find_lists_and_certificates_of_old_and_new(
         )
 
 
-def test_a_new_issuing_ca_under_the_same_root(tmp_path: Path) -> None:
+def test_est_C2_strongswan_enrolls_whichever_roots_it_knows(tmp_path: Path) -> None:
     installation = Installation.initialize(tmp_path / "home")
+    for step in ("prepare", "publish", "activate"):
+        installation.run("issuer", "rollover", step)
+    with installation.serve() as server:
+        issuing = [installation.home / "ca" / f"{name}.pem" for name in ("issuing", "issuing-2")]
+        for roots in (("root",), ("root-2",), ("root", "root-2")):
+            name = "swan-" + "-and-".join(roots)
+            code = installation.json("device", "add", name)["code"]
+            key, csr = tmp_path / f"{name}.key", tmp_path / f"{name}.der"
+            make_request(csr, make_key(key), subject=(f"CN={name}",))
+            anchors = [installation.home / "ca" / f"{root}.pem" for root in roots]
+
+            found = subprocess.run(
+                [
+                    *(program("pki"), "--est", "--url", f"https://{server.https}"),
+                    *(word for each in (*anchors, *issuing) for word in ("--cacert", str(each))),
+                    *("--in", str(csr), "--outform", "pem", "--userpass", f"{name}:{code}"),
+                ],
+                capture_output=True,
+                check=False,
+            )
+
+            assert found.returncode == 0, (roots, found.stderr.decode(errors="replace"))
+            assert by(x509.load_pem_x509_certificate(found.stdout)) == "Test Issuing CA 2"
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_a_new_issuing_ca_under_the_same_root(tmp_path: Path, database: str) -> None:
+    with database_options(database) as options:
+        a_new_issuing_ca_under_the_same_root(Installation.initialize(tmp_path / "home", *options))
+
+
+def a_new_issuing_ca_under_the_same_root(installation: Installation) -> None:
+    tmp_path = installation.home.parent
     with installation.serve() as server:
         walk = Walk(installation=installation, server=server, folder=tmp_path)
         walk.enroll("before", walk.anchor("root"))
@@ -334,6 +376,9 @@ def test_a_new_issuing_ca_under_the_same_root(tmp_path: Path) -> None:
             ("issuer.activated", "issuing"),
             ("issuer.activated", "issuing-2"),
         ]
+        # One for bootstrap, and one whose replacement has not been used yet.
+        assert walk.step("status")["certificates_of_the_old"] == 2
+        assert installation.call("issuer", "rollover", "retire", "--yes").returncode == 4
 
 
 def test_a_second_rollover_follows_the_first(tmp_path: Path) -> None:
