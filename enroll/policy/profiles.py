@@ -151,6 +151,9 @@ def _check_initial_credentials(profile: EnrollmentProfile, policy: PolicySnapsho
 
 def _check_est(profile: EnrollmentProfile) -> None:
     rule, linking = profile.est.challenge_password, profile.est.linking
+    schemes = profile.est.http_authentication
+    if len(set(schemes)) != len(schemes):
+        raise PolicyError("est.http_authentication: expected each scheme once")
     if rule is ChallengePasswordRule.CODE and linking is LinkingRule.REQUIRED:
         raise PolicyError(
             "est.linking: cannot be required where est.challenge_password=code, for a "

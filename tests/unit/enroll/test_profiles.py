@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from enroll.credentials import CredentialKind
-from enroll.options import ChallengePasswordRule, CSRAttributesStyle, ESTOptions, LinkingRule
+from enroll.options import (
+    ChallengePasswordRule,
+    CSRAttributesStyle,
+    ESTOptions,
+    HTTPScheme,
+    LinkingRule,
+)
 from enroll.policy.profiles import (
     EXTENDED_KEY_USAGES,
     RESERVED_SLUGS,
@@ -76,6 +82,10 @@ def test_a_slug_fits_into_a_path(slug: str) -> None:
         (
             "est.csr_attributes",
             {"est": ESTOptions(csr_attributes=CSRAttributesStyle.NONE, enforce_attributes=True)},
+        ),
+        (
+            "est.http_authentication",
+            {"est": ESTOptions(http_authentication=(HTTPScheme.BASIC, HTTPScheme.BASIC))},
         ),
         (
             "est.linking",
