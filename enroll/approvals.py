@@ -168,7 +168,9 @@ async def _admit(
         uow.events.append(event)
     for held in await uow.orders.open_of(device.device_id):
         wish = held.wish
-        if wish is not None and not needs_decision(move.after, group, wish.operation):
+        if wish is not None and not needs_decision(
+            move.after, group, wish.operation, wish.credential_kind
+        ):
             _approved(uow, held, group, chronicle)
     # A device's approval is fulfilled by being given.
     given = decided(order, OrderState.APPROVED, chronicle.at, actor=chronicle.actor)

@@ -59,7 +59,7 @@ class CodeMatcher:
         if isinstance(secret, ChallengePassword):
             return await self._by_itself(secret, tenant_id, uow)
         names = secret.names if isinstance(secret, NamedChallengePassword) else (secret.username,)
-        device = await _first_known(names, tenant_id, uow)
+        device = await first_known(names, tenant_id, uow)
         kept = await uow.codes.of_device(device.device_id if device is not None else NOBODY)
         if isinstance(secret, HTTPDigest | SharedSecretMAC):
             codes = self._answered(secret, kept, now)
@@ -121,7 +121,7 @@ class CodeMatcher:
         return any(right)
 
 
-async def _first_known(names: Sequence[str], tenant_id: str, uow: UnitOfWork) -> Device | None:
+async def first_known(names: Sequence[str], tenant_id: str, uow: UnitOfWork) -> Device | None:
     """Find the device of the first name that is known; all are looked up in any case."""
     found = [_known(await uow.devices.by_reference(tenant_id, each)) for each in names]
     return next((each for each in found if each is not None), None)

@@ -21,6 +21,11 @@ class CredentialKind(StrEnum):
     IDEVID = "idevid"
     AUTH_CA = "auth_ca"
     RA = "ra"
+    GROUP_SECRET = "group_secret"  # noqa: S105 - a kind, no secret
+
+
+SECRETS = frozenset({CredentialKind.ONE_TIME_CODE, CredentialKind.GROUP_SECRET})
+"""The kinds that come as a secret, by HTTP authentication or in the message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +167,24 @@ def new_one_time_code(octets: bytes) -> str:
     """Make a code of 13 random octets: 20 base32 characters (100 bits) in groups of four."""
     characters = base64.b32encode(octets[:13]).decode("ascii")[:20]
     return "-".join(characters[start : start + 4] for start in range(0, 20, 4))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSecret:
+    """A secret that the devices of a group share, as the registry keeps it: both in hex.
+
+    `digest` is keyed; `wrapped` holds the secret encrypted under a key outside the database, for
+    protocols whose MAC needs its clear value.
+    """
+
+    secret_id: str
+    digest: str = field(repr=False)
+    wrapped: str = field(repr=False)
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    def is_active(self, now: datetime) -> bool:
+        return self.expires_at is None or now < self.expires_at
 
 
 def spellings(code: str) -> tuple[str, ...]:

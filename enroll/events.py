@@ -42,6 +42,8 @@ class EventName(StrEnum):
     CODE_USED = "code.used"
     CODE_REUSED = "code.reused"
     CODE_REVOKED = "code.revoked"
+    GROUP_SECRET_CREATED = "group.secret_created"  # noqa: S105 - a name, no secret
+    GROUP_SECRET_REVOKED = "group.secret_revoked"  # noqa: S105 - a name, no secret
     POLICY_CHANGED = "policy.changed"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"

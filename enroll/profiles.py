@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from enroll.credentials import CredentialKind
+from enroll.credentials import CredentialKind, GroupSecret
 from enroll.device import DeviceSource
 from enroll.options import ESTOptions, SCEPOptions
 from enroll.trust import TrustAnchor
@@ -108,6 +108,9 @@ class DeviceGroup:
     `renewal_approval` for renewals, and `device_approval` names the sources whose new devices
     wait for approval themselves. What waits does so for `approval_timeout`, and is to ask again
     every `approval_retry_after`. With `separation_of_duty` nobody approves what they asked for.
+
+    `secrets` are shared by the group's devices, and prove no more than that: what they ask for
+    waits for a person unless `group_secret_approval` says otherwise.
     """
 
     group_id: str
@@ -122,6 +125,8 @@ class DeviceGroup:
     separation_of_duty: bool = True
     approval_timeout: timedelta = timedelta(days=7)
     approval_retry_after: timedelta = timedelta(minutes=1)
+    group_secret_approval: Approval = Approval.MANUAL
+    secrets: tuple[GroupSecret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

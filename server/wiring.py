@@ -17,6 +17,7 @@ from enroll.administration import Administration
 from enroll.approvals import Approvals
 from enroll.confirmations import Confirmations
 from enroll.decryption_keys import DecryptionKeys
+from enroll.group_secrets import GroupSecrets
 from enroll.lifecycle import Lifecycle
 from enroll.pipeline import Pipeline
 from enroll.ports import Clock
@@ -50,6 +51,7 @@ class Office:
     confirmations: Confirmations
     decryption_keys: DecryptionKeys
     access_keys: AccessKeys
+    group_secrets: GroupSecrets
     secrets: RegistrySecrets
     clock: Clock
 
@@ -131,6 +133,7 @@ def open_office(home: Home, config: Config, *, stream: str) -> Office:
         confirmations=Confirmations(registry, clock),
         decryption_keys=DecryptionKeys(registry, secrets, clock),
         access_keys=AccessKeys(registry, secrets, clock, randomness),
+        group_secrets=GroupSecrets(registry, secrets, clock, randomness),
         secrets=secrets,
         clock=clock,
     )

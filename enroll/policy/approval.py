@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from enroll.credentials import OneTimeCode
+from enroll.credentials import CredentialKind, OneTimeCode
 from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
 from enroll.orders import Order, OrderState
@@ -19,9 +19,16 @@ _ENDS: Mapping[OrderState, tuple[str, str]] = {
 }
 
 
-def needs_decision(device: Device, group: DeviceGroup, operation: Operation) -> bool:
-    """Tell whether a person decides on this: always while the device itself is undecided."""
+def needs_decision(
+    device: Device, group: DeviceGroup, operation: Operation, shown: CredentialKind
+) -> bool:
+    """Tell whether a person decides on this: always while the device itself is undecided.
+
+    A secret that many share proves little, and has a rule of its own beside the others.
+    """
     if device.state is DeviceState.PENDING_APPROVAL:
+        return True
+    if shown is CredentialKind.GROUP_SECRET and group.group_secret_approval is Approval.MANUAL:
         return True
     rule = group.renewal_approval if operation is Operation.RENEWAL else group.approval
     return rule is Approval.MANUAL

@@ -1,40 +1,36 @@
 """The credential is good: it proves a device, whichever that may be."""
 
-import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from enroll.certificates import CertificateRecord
 from enroll.codes import CodeMatcher
 from enroll.credentials import (
+    SECRETS,
     Authentication,
     CredentialKind,
-    HTTPBasic,
     HTTPDigest,
-    NamedChallengePassword,
     OneTimeCode,
     Secret,
-    SharedSecretMAC,
     ShownCertificate,
-    TLSClientCertificate,
-    proving_certificate,
 )
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
 from enroll.on_behalf import device_spoken_for
-from enroll.options import ChallengePasswordRule
 from enroll.orders import Order
 from enroll.policy.approval import opened_by
 from enroll.policy.registration_authorities import appointed_with, check_may_speak
 from enroll.policy.renewal import check_valid_now
 from enroll.policy.repetition import answer_of
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
-from enroll.profiles import CertificateClass, ProtocolName
+from enroll.profiles import CertificateClass
 from enroll.request import Operation, accepted_credentials
+from enroll.shared_secrets import ByGroupSecret
+from enroll.shown import shown_by, takes
 from enroll.steps import ActingAuthority, Addressed, Authenticated
 from enroll.trace import DecisionTrace
 from enroll.trust import TrustAnchor
@@ -45,8 +41,6 @@ ByThirdParty = Callable[
 ]
 """Proves a device by a certificate that was not issued here: see `enroll.stages.third_party`."""
 
-NAMES_LOOKED_UP = 4
-_NAMING = frozenset({NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER})
 _CLIENT_PURPOSES = frozenset(
     {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 )
@@ -67,6 +61,7 @@ class Authenticate:
         third_party: ByThirdParty,
     ) -> None:
         self._codes = CodeMatcher(vault)
+        self._by_group_secret = ByGroupSecret(vault, clock)
         self._authority = authority
         self._clock = clock
         self._third_party = third_party
@@ -76,12 +71,12 @@ class Authenticate:
     ) -> Authenticated:
         """Prove a device, or raise NotAuthenticated, NotAuthorized or SIGNER_NOT_TRUSTED."""
         accepted = accepted_credentials(step.profile, step.request.operation)
-        secret, certificate = _shown(step, trace)
+        secret, certificate = shown_by(step, trace)
         by_certificate = certificate is not None and CredentialKind.OWN_CERTIFICATE in accepted
-        by_code = CredentialKind.ONE_TIME_CODE in accepted and _takes(step, secret)
+        by_code = not accepted.isdisjoint(SECRETS) and takes(step, secret)
         if by_code and not (by_certificate and step.request.operation is Operation.RENEWAL):
             assert secret is not None  # noqa: S101 - told apart above; for the type checker
-            return await self._by_code(step, secret, uow, trace)
+            return await self._by_secret(step, secret, accepted, uow, trace)
         if certificate is not None:
             record = await _issued_here(certificate, uow)
             if record is None:
@@ -103,14 +98,34 @@ class Authenticate:
         trace.failed("credential", finding)
         raise NotAuthenticated("no credential that this profile accepts was shown", finding=finding)
 
+    async def _by_secret(
+        self,
+        step: Addressed,
+        secret: Secret,
+        accepted: frozenset[CredentialKind],
+        uow: UnitOfWork,
+        trace: DecisionTrace,
+    ) -> Authenticated:
+        """Take a secret for the group's, where there are such, else for a one-time code."""
+        if isinstance(secret, HTTPDigest) and not secret.is_fresh:
+            trace.failed("one-time code", "nonce_stale")
+            raise NotAuthenticated("the challenge is to be answered anew", finding="nonce_stale")
+        if CredentialKind.GROUP_SECRET in accepted:
+            authenticated = await self._by_group_secret(step, secret, uow, trace)
+            if authenticated is not None:
+                return authenticated
+        if CredentialKind.ONE_TIME_CODE not in accepted:
+            trace.failed("group secret", "code_wrong")
+            raise NotAuthenticated(
+                "name and group secret do not belong together", finding="code_wrong"
+            )
+        return await self._by_code(step, secret, uow, trace)
+
     async def _by_code(
         self, step: Addressed, secret: Secret, uow: UnitOfWork, trace: DecisionTrace
     ) -> Authenticated:
         """Find the device's code with the same work whether device and code exist or not."""
         now = self._clock.now()
-        if isinstance(secret, HTTPDigest) and not secret.is_fresh:
-            trace.failed("one-time code", "nonce_stale")
-            raise NotAuthenticated("the challenge is to be answered anew", finding="nonce_stale")
         found = await self._codes.find(secret, step.tenant.tenant_id, now, uow)
         trace.device = found.device
         if not found.codes:
@@ -177,6 +192,23 @@ class Authenticate:
                         credential_id=code.code_id,
                         authenticated_at=self._clock.now(),
                         code=code,
+                    ),
+                    order=order,
+                )
+        elif wish is not None and wish.credential_kind is CredentialKind.GROUP_SECRET:
+            device = await uow.devices.by_id(order.device_id)
+            group = step.policy.groups.get(device.group_id) if device is not None else None
+            if group is not None and any(
+                each.secret_id == wish.credential_id for each in group.secrets
+            ):
+                trace.passed("group secret", f"shown when order {order.order_id} was opened")
+                return Authenticated(
+                    addressed=step,
+                    authentication=Authentication(
+                        kind=CredentialKind.GROUP_SECRET,
+                        device_id=order.device_id,
+                        credential_id=wish.credential_id,
+                        authenticated_at=self._clock.now(),
                     ),
                     order=order,
                 )
@@ -274,53 +306,6 @@ async def _issued_here(credential: ShownCertificate, uow: UnitOfWork) -> Certifi
     if record is None or record.certificate_class is CertificateClass.THIRD_PARTY:
         return None
     return record
-
-
-def _shown(step: Addressed, trace: DecisionTrace) -> tuple[Secret | None, ShownCertificate | None]:
-    """Tell the secret and the certificate that were shown. Raises NotAuthenticated."""
-    secret: Secret | None = _code_in_request(step)
-    for credential in step.request.credentials:
-        if isinstance(credential, ShownCertificate):
-            continue
-        if secret is None:
-            secret = credential
-        else:
-            trace.failed("credential", "two_secrets")
-            raise NotAuthenticated(
-                "HTTP authentication and a challengePassword are two secrets; send the code once",
-                finding="two_secrets",
-            )
-    certificate = proving_certificate(step.request.credentials)
-    if isinstance(secret, SharedSecretMAC) and isinstance(certificate, TLSClientCertificate):
-        # A message that proves its sender itself is not proven by what it came over.
-        certificate = None
-    return secret, certificate
-
-
-def _code_in_request(step: Addressed) -> NamedChallengePassword | None:
-    """Find the code that an EST request carries itself, where its profile says that it may."""
-    request = step.request.certificate_request
-    if (
-        request.challenge_password is None
-        or step.profile.est.challenge_password is not ChallengePasswordRule.CODE
-        or step.request.origin.protocol is not ProtocolName.EST
-    ):
-        return None
-    names = dict.fromkeys(
-        unicodedata.normalize("NFC", each.value.strip())
-        for each in request.subject
-        if each.oid in _NAMING and isinstance(each.value, str)
-    )
-    return NamedChallengePassword(
-        names=tuple(names)[:NAMES_LOOKED_UP], password=request.challenge_password
-    )
-
-
-def _takes(step: Addressed, secret: Secret | None) -> bool:
-    """Tell whether the profile lets a code come in this way."""
-    if isinstance(secret, HTTPBasic | HTTPDigest):
-        return secret.scheme in step.profile.est.http_authentication
-    return secret is not None
 
 
 def _why_spent(code: OneTimeCode) -> str:

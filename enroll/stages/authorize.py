@@ -192,7 +192,8 @@ def _must_wait(step: Identified, order: Order | None) -> bool:
 def _needs_person(step: Identified) -> bool:
     """Tell whether a person decides: as the group says, or on a filled slot as the profile does."""
     addressed = step.authenticated.addressed
-    if needs_decision(step.device, step.group, addressed.request.operation):
+    shown = step.authenticated.authentication.kind
+    if needs_decision(step.device, step.group, addressed.request.operation, shown):
         return True
     return (
         addressed.profile.re_enrollment is ReEnrollment.APPROVE
@@ -281,8 +282,8 @@ def _check_re_enrollment(step: Identified) -> None:
         return
     if _is_shared(step):
         raise NotAuthorized(
-            "the slot holds a certificate, and whoever shares the one that was shown may be "
-            "another device; reset the device to let it begin again",
+            "the slot holds a certificate, and whoever shares what was shown may be another "
+            "device; reset the device to let it begin again",
             finding="clone_suspected",
         )
     raise NotAuthorized(
@@ -310,8 +311,10 @@ def _may_re_enroll(step: Identified) -> bool:
 
 
 def _is_shared(step: Identified) -> bool:
+    """Tell whether what proved the device may be in the hands of others."""
     shown = step.authenticated.third_party
-    return shown is not None and shown.shared
+    by_group = step.authenticated.authentication.kind is CredentialKind.GROUP_SECRET
+    return by_group or (shown is not None and shown.shared)
 
 
 def _in_slot(step: Identified) -> tuple[CertificateRecord, ...]:

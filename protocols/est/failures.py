@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-from enroll.credentials import CredentialKind
+from enroll.credentials import SECRETS
 from enroll.failures import FailureReason
 from enroll.result import Rejected
 from protocols.wire import ProtocolViolation, TransportFault, WireResponse
@@ -201,7 +201,7 @@ def transport_fault(correlation_id: str, fault: TransportFault) -> ProtocolViola
 
 def _unproven_status(status: int, rejected: Rejected, *, authorization_shown: bool) -> int:
     offered = rejected.profile is None or rejected.profile.est.http_authentication
-    if CredentialKind.ONE_TIME_CODE not in rejected.accepted or not offered:
+    if rejected.accepted.isdisjoint(SECRETS) or not offered:
         return HTTPStatus.FORBIDDEN
     return status if authorization_shown else HTTPStatus.UNAUTHORIZED
 

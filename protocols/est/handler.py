@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from hashlib import sha256
 
-from enroll.credentials import Credential, CredentialKind, HTTPBasic, HTTPDigest
+from enroll.credentials import SECRETS, Credential, HTTPBasic, HTTPDigest
 from enroll.failures import EnrollmentError, NotAuthenticated
 from enroll.key_generation import KeyWish
 from enroll.options import CSRAttributesStyle, ESTOptions
@@ -178,7 +178,7 @@ class ESTHandler:
         profile = self.labels.profile(label)
         if profile is None or not profile.est.takes_digest:
             return
-        if CredentialKind.ONE_TIME_CODE in accepted_credentials(profile, operation):
+        if not accepted_credentials(profile, operation).isdisjoint(SECRETS):
             raise NotAuthenticated("a request for a challenge", finding="no_credential")
 
     def _with_profile(self, wire: WireRequest, rejected: Rejected) -> Rejected:

@@ -18,6 +18,7 @@ from enroll.failures import (
     NotFound,
     Refused,
 )
+from enroll.group_secrets import GroupSecretError
 from enroll.policy.identities import IdentityFormatError
 from enroll.policy.profiles import PolicyError
 from enroll.registration import RegistrationError
@@ -27,6 +28,7 @@ from server.cli import (
     certificates,
     database,
     devices,
+    group_secrets,
     installation,
     issuers,
     policies,
@@ -67,6 +69,7 @@ app.command("attempts")(records.attempts)
 app.add_typer(devices.app, name="device")
 app.add_typer(approvals.app, name="approval")
 app.add_typer(certificates.app, name="certificate")
+policies.groups.add_typer(group_secrets.app, name="secret")
 app.add_typer(policies.groups, name="group")
 app.add_typer(policies.profiles, name="profile")
 app.add_typer(policies.certificate_profiles, name="certificate-profile")
@@ -136,6 +139,7 @@ _ENDINGS: dict[type[Exception], int] = {
     PolicyError: USAGE,
     RegistrationError: USAGE,
     AccessKeyError: USAGE,
+    GroupSecretError: USAGE,
     DecryptionKeyError: USAGE,
     WishError: USAGE,
     IdentityFormatError: USAGE,

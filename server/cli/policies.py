@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ca.succession import AuthorityKind, AuthorityState
+from enroll.credentials import GroupSecret
 from enroll.device import new_id
 from enroll.failures import NotFound
 from enroll.policy.profiles import PolicyError
@@ -18,7 +19,7 @@ from enroll.profiles import (
 )
 from server.authorities import read_succession
 from server.cli.office import Office, actor, work
-from server.cli.output import Data, Format, Output, show, show_all
+from server.cli.output import Data, Format, Output, show, show_all, when
 from server.cli.values import parse_pairs, to_data, with_settings
 from server.clock import SystemClock, SystemRandomness
 from server.home import Home
@@ -55,7 +56,7 @@ def list_groups(context: typer.Context, output: Output = Format.TEXT) -> None:
 @groups.command("show")
 def show_group(context: typer.Context, name: Name, output: Output = Format.TEXT) -> None:
     """Show one device group."""
-    show(_group_data(_group(work(context, _policy), name)), output)
+    show(_group_data(group_named(work(context, _policy), name)), output)
 
 
 @groups.command("add")
@@ -71,7 +72,7 @@ def add_group(
     wanted = _settings(changes, settings)
 
     async def run(office: Office) -> Data:
-        original = _group(await office.policy(), copy)
+        original = group_named(await office.policy(), copy)
         identifier = new_id(SystemClock().now(), SystemRandomness().octets(10))
         group = replace(original, group_id=identifier, name=name)
         group = with_settings(group, wanted)
@@ -92,7 +93,7 @@ def set_group(
     wanted = _settings(changes, settings, some=True)
 
     async def run(office: Office) -> Data:
-        group = with_settings(_group(await office.policy(), name), wanted)
+        group = with_settings(group_named(await office.policy(), name), wanted)
         return _group_data(await office.administration.put_group(group, new=False, actor=actor()))
 
     show(work(context, run), output)
@@ -238,7 +239,7 @@ async def _policy(office: Office) -> PolicySnapshot:
     return await office.policy()
 
 
-def _group(policy: PolicySnapshot, name: str) -> DeviceGroup:
+def group_named(policy: PolicySnapshot, name: str) -> DeviceGroup:
     for group in policy.groups.values():
         if name in {group.name, group.group_id}:
             return group
@@ -276,7 +277,20 @@ def _check_issuer(profile: EnrollmentProfile, home: Home) -> None:
 
 
 def _group_data(group: DeviceGroup) -> Data:
-    return {"id": group.group_id, **to_data(group)}
+    return {
+        "id": group.group_id,
+        **to_data(group),
+        "secrets": [secret_data(each) for each in group.secrets],
+    }
+
+
+def secret_data(secret: GroupSecret) -> Data:
+    """Show a group's secret in the words of every verb that does; never the secret itself."""
+    return {
+        "id": secret.secret_id,
+        "created_at": when(secret.created_at),
+        "expires_at": when(secret.expires_at),
+    }
 
 
 def _profile_data(profile: EnrollmentProfile) -> Data:

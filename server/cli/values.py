@@ -26,9 +26,10 @@ _FIXED = frozenset(
         "purpose",
         "der",
         "intermediates",
+        "secrets",
     }
 )
-_UNSHOWN = frozenset({"tenant_id", "group_id", "anchor_id", "der", "intermediates"})
+_UNSHOWN = frozenset({"tenant_id", "group_id", "anchor_id", "der", "intermediates", "secrets"})
 Policy = TypeVar("Policy", CertificateProfile, DeviceGroup, EnrollmentProfile, TrustAnchor)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from enroll.credentials import CredentialKind
+from enroll.credentials import CredentialKind, GroupSecret
 from enroll.failures import AlreadyTaken, ConcurrentChange
 from enroll.options import ChallengePasswordRule, ESTOptions, SCEPOptions
 from enroll.ports import Registry, UnitOfWork
@@ -209,6 +209,15 @@ async def test_policy_comes_back_as_it_was_stored(empty: Registry) -> None:
         status=GroupStatus.DISABLED,
         required_profiles=("operational", "spare"),
         on_disable=OnDisable.REVOKE,
+        secrets=(
+            GroupSecret(
+                secret_id=an_id("secret"),
+                digest="00ff",
+                wrapped="ff00",
+                created_at=START,
+                expires_at=START + timedelta(days=1),
+            ),
+        ),
     )
     certificate = CertificateProfile(
         name="Profile 7",

@@ -19,7 +19,7 @@ POLICIES = [
     an_enrollment_profile(),
     an_enrollment_profile("operational"),
 ]
-FIXED = {"slug", "name", "tenant_id", "group_id", "version"}
+FIXED = {"slug", "name", "tenant_id", "group_id", "version", "secrets"}
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda each: type(each).__name__)
