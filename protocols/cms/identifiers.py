@@ -21,6 +21,12 @@ def public_key_info(certificate: x509.Certificate) -> der.Element:
     return _fields(certificate)[5]
 
 
+def is_self_issued(certificate: x509.Certificate) -> bool:
+    """Tell whether issuer and subject are the same name, octet for octet, readable or not."""
+    _, _, issuer, _, subject, *_ = _fields(certificate)
+    return issuer.whole == subject.whole
+
+
 def names(identifier: bytes, certificate: x509.Certificate) -> bool:
     """Tell whether a SignerIdentifier or RecipientIdentifier means this certificate."""
     if identifier[0] != _CONTEXT_0_PRIMITIVE:

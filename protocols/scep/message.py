@@ -11,6 +11,7 @@ from protocols.certificates import load_certificate
 from protocols.cms import digests
 from protocols.cms.content_info import DATA
 from protocols.cms.digests import STRONG, Digest
+from protocols.cms.identifiers import is_self_issued
 from protocols.cms.signed_data import SignedData, decode_signed_data, verify
 from protocols.limits import DERLimits
 from protocols.scep.attributes import Transaction, read_message_type, read_transaction
@@ -51,7 +52,7 @@ class PKIMessage:
 
     @property
     def is_self_signed(self) -> bool:
-        return self.signer.issuer == self.signer.subject
+        return is_self_issued(self.signer)
 
 
 def allowed_digests(options: SCEPOptions) -> AbstractSet[Digest]:

@@ -16,6 +16,9 @@ from tests.fuzz.fuzz_est_keyless import fuzz_est_keyless
 from tests.fuzz.fuzz_full_cmc import fuzz_full_cmc
 from tests.fuzz.fuzz_pkcs10 import fuzz_pkcs10
 from tests.fuzz.fuzz_pki_data import fuzz_pki_data
+from tests.fuzz.fuzz_scep_message import fuzz_scep_message
+from tests.fuzz.fuzz_scep_query import fuzz_scep_query
+from tests.fuzz.fuzz_scep_sealed import fuzz_scep_sealed
 from tests.soak.mutations import mutant_of, mutants
 from tests.support.csr import bombs
 
@@ -37,6 +40,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "est_body": fuzz_est_body,
     "est_head": fuzz_est_head,
     "est_keyless": fuzz_est_keyless,
+    "scep_message": fuzz_scep_message,
+    "scep_query": fuzz_scep_query,
+    "scep_sealed": fuzz_scep_sealed,
 }
 
 
@@ -79,7 +85,9 @@ def test_security_P1_mutants_are_taken_or_refused_at_small_cost() -> None:
         check(fuzz_est_body, body)
 
 
-@pytest.mark.parametrize("target", ["cms_enveloped", "cms_signed", "est_keyless"])
+@pytest.mark.parametrize(
+    "target", ["cms_enveloped", "cms_signed", "est_keyless", "scep_message", "scep_sealed"]
+)
 def test_security_P1_mutants_of_the_corpus_are_taken_or_refused_at_small_cost(target: str) -> None:
     random = Random(3)  # noqa: S311 - a test wants to repeat itself
     seeds = [each.read_bytes() for each in sorted((CORPUS / target).glob("seed-*"))]

@@ -46,6 +46,7 @@ from protocols.wire import TransportFault, WireRequest, WireResponse
 from server.backoff import Backoff
 from server.exchange import ProtocolEndpoint
 from server.observability.metrics import Metrics
+from tests.support.cms import a_lasting_party
 from tests.support.csr import Key, a_csr, a_key, a_name, tlv
 from tests.support.enrollment import PEER, Ask, Held, Site, an_issuer
 from tests.support.fakes import START
@@ -312,3 +313,23 @@ def opened_by(reply: CertRep, held: Held) -> list[x509.Certificate]:
     assert isinstance(held.key, rsa.RSAPrivateKey)
     found = pkcs7.pkcs7_decrypt_der(reply.envelope, held.certificate, held.key, [])
     return pkcs7.load_der_pkcs7_certificates(found)
+
+
+@cache
+def a_lasting_ra() -> RegistrationAuthority:
+    """Give an RA that is the same in every run, so that a corpus may be sealed to it."""
+    party = a_lasting_party("rsa2048.pem")
+    assert isinstance(party.key, rsa.RSAPrivateKey)
+    return RegistrationAuthority(
+        certificate=party.certificate,
+        der=party.der,
+        key=party.key,
+        signers={each: party.signer(each) for each in Digest},
+    )
+
+
+@cache
+def a_lasting_signer() -> Held:
+    party = a_lasting_party("rsa2048.pem")
+    assert isinstance(party.key, rsa.RSAPrivateKey)
+    return Held(der=party.der, key=party.key)
