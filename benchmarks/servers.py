@@ -98,6 +98,31 @@ def cfssl(folder: Path) -> Iterator[Served]:
 
 
 @contextmanager
+def scepserver(folder: Path, challenge: str) -> Iterator[Served]:
+    """Serve SCEP by micromdm's server with an RSA-2048 CA. Raises CounterpartMissing."""
+    program = _program("scepserver", "scep")
+    folder.mkdir(parents=True, exist_ok=True)
+    make = [program, "ca", "-init", "-depot", "depot", "-organization", "Peer"]
+    subprocess.run(
+        [*make, "-key-password", "", "-keySize", "2048"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    port = free_port()
+    command = [program, "-depot", "depot", "-port", str(port)]
+    command += ["-challenge", challenge, "-allowrenew", "0"]
+    with _started(command, folder / "scepserver.log", folder) as process:
+        _wait(process, lambda: _answers(port), folder / "scepserver.log")
+        yield Served(process=process, addresses={"http": f"127.0.0.1:{port}"})
+
+
+def issued_by_scepserver(folder: Path) -> int:
+    """Count what it issued: it answers 200 to what it failed at, too."""
+    return len((folder / "depot" / "index.txt").read_text().splitlines())
+
+
+@contextmanager
 def nginx(folder: Path) -> Iterator[Served]:
     """Serve a static page over TLS that asks for a certificate. Raises CounterpartMissing."""
     program = _program("nginx", "nginx-light")
