@@ -20,10 +20,10 @@ from enroll.credentials import (
     ShownCertificate,
 )
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
-from enroll.on_behalf import device_spoken_for
+from enroll.on_behalf import by_appointed
 from enroll.orders import Order
 from enroll.policy.approval import opened_by
-from enroll.policy.registration_authorities import appointed_with, check_may_speak
+from enroll.policy.registration_authorities import appointed_with
 from enroll.policy.renewal import check_valid_now
 from enroll.policy.repetition import answer_of
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
@@ -31,9 +31,8 @@ from enroll.profiles import CertificateClass
 from enroll.request import Operation, accepted_credentials
 from enroll.shared_secrets import ByGroupSecret
 from enroll.shown import shown_by, takes
-from enroll.steps import ActingAuthority, Addressed, Authenticated
+from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
-from enroll.trust import TrustAnchor
 
 ByThirdParty = Callable[
     [Addressed, ShownCertificate, frozenset[CredentialKind], UnitOfWork, DecisionTrace],
@@ -85,7 +84,7 @@ class Authenticate:
             grace = step.profile.expired_grace if authority is None else timedelta(0)
             await self._check_own(record, grace, uow, trace)
             if authority is not None and CredentialKind.RA in accepted:
-                return await self._on_behalf(step, record, authority, uow, trace)
+                return await by_appointed(step, record, authority, self._clock.now(), uow, trace)
             if by_certificate:
                 return self._by_certificate(step, record, trace)
             trace.proven = trace.device is not None
@@ -249,33 +248,6 @@ class Authenticate:
 
     def _has_expired(self, record: CertificateRecord) -> bool:
         return self._clock.now() > record.not_valid_after
-
-    async def _on_behalf(
-        self,
-        step: Addressed,
-        record: CertificateRecord,
-        anchor: TrustAnchor,
-        uow: UnitOfWork,
-        trace: DecisionTrace,
-    ) -> Authenticated:
-        """Take the word of a registration authority of ours for the device that it names."""
-        try:
-            check_may_speak(anchor, step.profile, record)
-            device = await device_spoken_for(step, anchor, record.spki_sha256, uow, trace)
-        except EnrollmentError as error:
-            trace.failed("registration authority", error.finding)
-            raise
-        trace.passed("registration authority", anchor.name)
-        return Authenticated(
-            addressed=step,
-            authentication=Authentication(
-                kind=CredentialKind.RA,
-                device_id=device.device_id,
-                credential_id=record.fingerprint,
-                authenticated_at=self._clock.now(),
-            ),
-            acting=ActingAuthority(name=anchor.name, fingerprint=record.fingerprint),
-        )
 
     def _by_certificate(
         self, step: Addressed, record: CertificateRecord, trace: DecisionTrace
