@@ -1,7 +1,6 @@
 """Requests that a person decides on, by curl and by strongSwan's pki, against a real server."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support.device import Answer, Device
-from tests.support.installation import Installation
+from tests.support.installation import Installation, Running
 from tests.support.openssl import program
 from tests.support.waiting import within
 
@@ -26,10 +25,8 @@ def decided(installation: Installation) -> Installation:
 
 
 @pytest.fixture
-def device(tmp_path: Path, decided: Installation) -> Iterator[Device]:
-    """A device and a server of its own, for one of the tests starts another one."""
-    with decided.serve() as server:
-        yield Device(folder=tmp_path, installation=decided, server=server)
+def device(tmp_path: Path, decided: Installation, server: Running) -> Device:
+    return Device(folder=tmp_path, installation=decided, server=server)
 
 
 def added(installation: Installation, name: str) -> str:
@@ -82,32 +79,6 @@ def test_est_E4_a_rejected_request_is_403_with_a_reason(device: Device) -> None:
     assert refused.body.startswith(b"This enrollment was rejected.")
     assert b"list" not in refused.body
     assert (other_key.status, other_key.body) == (401, b"")
-
-
-def test_est_E11_another_server_finds_the_order_of_the_one_before(
-    decided: Installation, tmp_path: Path
-) -> None:
-    user = added(decided, "pump-3")
-    with decided.serve() as server:
-        device = Device(folder=tmp_path, installation=decided, server=server)
-        before = device.post("simpleenroll", device.request("boot", "pump-3"), user=user)
-    (order,) = pending(decided, "pump-3")
-
-    with decided.serve() as server:
-        device = Device(folder=tmp_path, installation=decided, server=server)
-        after = device.post("simpleenroll", device.request("boot", "pump-3"), user=user)
-        same = pending(decided, "pump-3")
-        decided.run("approval", "approve", order)
-        issued = device.post("simpleenroll", device.request("boot", "pump-3"), user=user)
-        certificate = device.keep("boot", issued.certificate)
-        renewal = device.post(
-            "simplereenroll", device.renewal_request("next", certificate), certificate="boot"
-        )
-
-    assert is_told_to_wait(before)
-    assert is_told_to_wait(after)
-    assert same == [order]
-    assert is_told_to_wait(renewal)
 
 
 def test_est_E4_strongswan_polls_until_somebody_decides(device: Device) -> None:
