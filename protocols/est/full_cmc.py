@@ -60,7 +60,7 @@ class Reply:
     def success(self, issued: Issued) -> WireResponse:
         """Answer with certificates alone, unless there is something to be given back."""
         certificates = (issued.record.der, *_above(issued.chain))
-        if self.responder is None or self.heard == NOTHING_HEARD:
+        if self.responder is None or not self.heard.anything:
             body = encode.encode_base64(certs_only.encode(certificates), self.layout)
             return WireResponse(
                 status=200, media_type=CERTIFICATE, body=body, headers=encode.ENCODED
