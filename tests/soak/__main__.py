@@ -15,6 +15,7 @@ from tests.soak.experiment import Experiment, Progress
 
 EXPERIMENTS = {
     "mutants": "100,000 mutated requests through codec, pipeline, registry and CA, in process",
+    "wire": "100,000 mutated requests over HTTP, every operation of EST, to a server of its own",
     "slow": "thousands of slow connections beside good clients",
     "kill": "a server that is killed again and again while devices enroll",
 }

@@ -39,7 +39,7 @@ from tests.soak.full_cmc import full_cmc_mutant
 from tests.soak.mutations import mutants
 from tests.soak.seeds import SHARED_KEY_ID
 from tests.support.desk import obtain
-from tests.support.enrollment import by_certificate, by_code
+from tests.support.enrollment import Held, by_certificate, by_code
 from tests.support.full_cmc import CMC_REQUEST
 from tests.support.installation import Installation
 from tests.support.key_generation import FixedCipher
@@ -64,7 +64,8 @@ class Caller:
 
     path: str
     headers: Mapping[str, str] = field(default_factory=lambda: dict(PKCS10_HEADERS))
-    peer_chain: tuple[bytes, ...] = ()
+    held: Held | None = None
+    """The certificate that it shows in its handshake."""
     body: Callable[[Random], bytes] | None = None
     """What this one sends in place of certification requests."""
 
@@ -85,9 +86,8 @@ def measure(*, short: bool, progress: Progress) -> Outcome:
     """Send them all, and judge."""
     with tempfile.TemporaryDirectory(prefix="soak-mutants-") as folder:
         installation = Installation.initialize(Path(folder) / "home")
-        with (installation.home / "enroll.toml").open("a") as file:
-            file.write("\n[limits]\nkeys_per_device_and_hour = 0\n")
-        callers = _callers(installation)
+        configure(installation, "keys_per_device_and_hour = 0")
+        callers = callers_of(installation)
         total = SLICE if short else REQUESTS
         tally = asyncio.run(_send_all(installation, callers, total, progress))
     growth = tally.peak - tally.start
@@ -109,7 +109,13 @@ def measure(*, short: bool, progress: Progress) -> Outcome:
     )
 
 
-def _callers(installation: Installation) -> tuple[Caller, ...]:
+def configure(installation: Installation, *limits: str) -> None:
+    """Lift limits that would stand in the way of so many requests."""
+    with (installation.home / "enroll.toml").open("a") as file:
+        file.write("\n".join(("\n[limits]", *limits, "")))
+
+
+def callers_of(installation: Installation) -> tuple[Caller, ...]:
     """Register devices, and give what they and strangers may show."""
     installation.run("profile", "set", "bootstrap", "re_enrollment=allow", "allow_same_key=true")
     installation.run("profile", "set", "operational", "allow_same_key=true")
@@ -128,9 +134,9 @@ def _callers(installation: Installation) -> tuple[Caller, ...]:
         certificate = held.certificate
         operational = obtain(installation, by_certificate(held, subject=certificate.subject))
         callers += [
-            Caller(path="operational/simpleenroll", peer_chain=(held.der,)),
-            Caller(path="operational/serverkeygen", peer_chain=(held.der,)),
-            Caller(path="simplereenroll", peer_chain=(operational.der,)),
+            Caller(path="operational/simpleenroll", held=held),
+            Caller(path="operational/serverkeygen", held=held),
+            Caller(path="simplereenroll", held=operational),
             Caller(
                 path="fullcmc",
                 headers={"Content-Type": CMC_REQUEST},
@@ -195,7 +201,7 @@ def _request(caller: Caller, number: int, body: bytes) -> WireRequest:
     wire = a_wire(caller.path, body=body, headers=dict(caller.headers))
     return replace(
         wire,
-        peer_chain=caller.peer_chain,
+        peer_chain=() if caller.held is None else (caller.held.der,),
         correlation_id=f"{number:016x}",
         received_at=SystemClock().now(),
         channel=FixedCipher(),
