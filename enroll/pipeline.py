@@ -152,6 +152,7 @@ class Pipeline:
         async with self._registry.unit_of_work() as uow:
             decision = await self._permit(request, uow, trace)
             if isinstance(decision, Held):
+                await self._permit_key.check(decision, wish, uow, trace)
                 return request, None
             assert isinstance(decision, Authorized)  # noqa: S101 - without a key nothing is repeated
             permitted = await self._permit_key(decision, wish, uow, trace)

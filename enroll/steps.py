@@ -102,6 +102,7 @@ class Held:
 
     identified: Identified
     order: Order | None
+    key_algorithm: KeyAlgorithm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

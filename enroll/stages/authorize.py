@@ -82,7 +82,7 @@ class Authorize:
         cause = self._cause(step)
         if _must_wait(step, order):
             trace.passed("approval", f"order {order.order_id} is pending" if order else "needed")
-            return Held(identified=step, order=order)
+            return Held(identified=step, order=order, key_algorithm=algorithm)
         if (step.device.state, cause) not in TRANSITIONS:
             raise NotAuthorized(
                 f"a device that is {step.device.state} cannot {cause}", finding="state_conflict"

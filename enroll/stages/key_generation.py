@@ -18,7 +18,7 @@ from enroll.policy.key_generation import (
     refused_recipient,
 )
 from enroll.ports import Clock, CodeVault, UnitOfWork
-from enroll.steps import Authorized, KeyPermitted
+from enroll.steps import Authorized, Held, KeyPermitted
 from enroll.trace import DecisionTrace
 
 
@@ -33,6 +33,12 @@ class PermitKey:
         self, step: Authorized, wish: KeyWish, uow: UnitOfWork, trace: DecisionTrace
     ) -> KeyPermitted:
         """Find the recipient, if one is wanted. Raises PolicyViolation, NotAuthorized."""
+        return KeyPermitted(authorized=step, recipient=await self.check(step, wish, uow, trace))
+
+    async def check(
+        self, step: Authorized | Held, wish: KeyWish, uow: UnitOfWork, trace: DecisionTrace
+    ) -> KeyRecipient | None:
+        """Judge it also for a request that has to wait: nobody is to approve what cannot be."""
         try:
             recipient = await self._judge(step, wish, uow)
         except EnrollmentError as error:
@@ -40,9 +46,11 @@ class PermitKey:
             raise
         to = wish.recipient.kind.value if wish.recipient is not None else "the caller, unencrypted"
         trace.passed("key generation", f"{step.key_algorithm}, to {to}")
-        return KeyPermitted(authorized=step, recipient=recipient)
+        return recipient
 
-    async def _judge(self, step: Authorized, wish: KeyWish, uow: UnitOfWork) -> KeyRecipient | None:
+    async def _judge(
+        self, step: Authorized | Held, wish: KeyWish, uow: UnitOfWork
+    ) -> KeyRecipient | None:
         addressed = step.identified.authenticated.addressed
         encrypted = wish.recipient is not None
         check_encryption_asked_for(addressed.profile.est, asked_for=encrypted)
@@ -54,7 +62,7 @@ class PermitKey:
         return recipient
 
     async def _find(
-        self, step: Authorized, wanted: WantedRecipient, uow: UnitOfWork
+        self, step: Authorized | Held, wanted: WantedRecipient, uow: UnitOfWork
     ) -> KeyRecipient:
         device_id = step.identified.device.device_id
         if wanted.kind is RecipientKind.SHARED_KEY:

@@ -8,7 +8,13 @@ from enroll.profiles import PolicySnapshot
 from tests.support.approvals import a_manual_group, approve, reject
 from tests.support.csr import raw_csr
 from tests.support.enrollment import open_site
-from tests.support.key_generation import Answer, ask_for_key, first, key_policy
+from tests.support.key_generation import (
+    Answer,
+    ask_for_key,
+    first,
+    key_policy,
+    to_shared_key,
+)
 
 
 def policy() -> PolicySnapshot:
@@ -60,3 +66,14 @@ async def test_est_E4_no_key_is_made_for_a_rejected_request() -> None:
 
     assert refused.status == 403
     assert await site.certificates() == []
+
+
+async def test_est_E4_what_could_never_be_encrypted_as_wished_does_not_wait() -> None:
+    site = await open_site(policy())
+    ask = await first(site)
+
+    refused = await ask_for_key(site, ask, to_shared_key(b"\x0a\x0b"))
+
+    assert refused.status == 400
+    assert (await site.attempts())[0].finding == "recipient_unknown"
+    assert await site.orders() == []
