@@ -9,8 +9,6 @@ from ca.authorities import Authorities
 from enroll.options import SCEPOptions
 from enroll.profiles import ProtocolName
 from enroll.stages.address import default_profile
-from protocols.cms.digests import Digest
-from protocols.cms.signed_data import Signer
 from protocols.scep.messages import RegistrationAuthority
 from server.home import HomeError
 from server.labels import PolicyMirror
@@ -58,7 +56,7 @@ class SCEPServices:
         self._authorities = {}
         for each in (current, *others):
             octets = each.certificate.public_bytes(Encoding.DER)
-            self._authorities[octets] = kept.get(octets) or _authority(each, octets)
+            self._authorities[octets] = kept.get(octets) or _authority(each)
         return tuple(self._authorities.values())
 
     def ca_certificates(self) -> tuple[bytes, ...]:
@@ -74,12 +72,7 @@ class SCEPServices:
         return None
 
 
-def _authority(identity: ServiceIdentity, octets: bytes) -> RegistrationAuthority:
+def _authority(identity: ServiceIdentity) -> RegistrationAuthority:
     if not isinstance(identity.key, rsa.RSAPrivateKey):
         raise HomeError("the key of the SCEP RA is no RSA key, and only those decrypt")
-    signers = {
-        each: Signer.holding(identity.certificate, identity.key, digest=each) for each in Digest
-    }
-    return RegistrationAuthority(
-        certificate=identity.certificate, der=octets, key=identity.key, signers=signers
-    )
+    return RegistrationAuthority.holding(identity.certificate, identity.key)

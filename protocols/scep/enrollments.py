@@ -33,9 +33,13 @@ def open_enrollment(message: PKIMessage, terms: Terms, origin: RequestOrigin) ->
             "a RenewalReq is signed with a certificate that is to be renewed",
             finding="signer_self_signed",
         )
-    opened = open_envelope(message, terms)
+    try:
+        opened = open_envelope(message, terms)
+    except NotAuthenticated:
+        _is_of_signer(message, _read_decoy(terms))
+        raise
     wanted = _read_request(message, opened.content, terms)
-    if message.is_self_signed and wanted.spki != public_key_info(message.signer).whole:
+    if message.is_self_signed and not _is_of_signer(message, wanted):
         raise NotAuthenticated(
             "another key signed the message than the one in the request",
             finding="signer_key_mismatch",
@@ -66,7 +70,17 @@ def _read_request(message: PKIMessage, content: bytes, terms: Terms) -> Certific
         own = message.is_self_signed and public_key_info(message.signer).whole in content
         if own and error.reason in _TOLD:
             raise
+        _read_decoy(terms)
         raise NotAuthenticated(error.detail, finding=error.finding) from error
+
+
+def _read_decoy(terms: Terms) -> CertificateRequest:
+    """Read a request all the same: how long a refusal takes must not tell what was sealed."""
+    return pkcs10.decode(terms.authorities[0].decoy, terms.limits)
+
+
+def _is_of_signer(message: PKIMessage, wanted: CertificateRequest) -> bool:
+    return wanted.spki == public_key_info(message.signer).whole
 
 
 def _credentials(message: PKIMessage, wanted: CertificateRequest) -> tuple[Credential, ...]:

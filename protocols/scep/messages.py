@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AttributeOID
 
 from enroll.options import SCEPOptions
 from protocols.cms.digests import Digest
@@ -78,13 +81,31 @@ class FailInfo(IntEnum):
 class RegistrationAuthority:
     """Who takes the messages in and signs the answers, so that no CA key decrypts (RFC 8894 §7.2).
 
-    `key` decrypts; `signers` signs, by digest.
+    `key` decrypts; `signers` signs, by digest. `decoy` is a certification request that is read in
+    place of one that cannot be, so that a refusal takes as long whatever it is for.
     """
 
     certificate: x509.Certificate
     der: bytes
     key: rsa.RSAPrivateKey
     signers: Mapping[Digest, Signer]
+    decoy: bytes
+
+    @classmethod
+    def holding(cls, certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> Self:
+        """Open and sign with a key that this process holds."""
+        decoy = (
+            x509.CertificateSigningRequestBuilder()
+            .subject_name(certificate.subject)
+            .add_attribute(AttributeOID.CHALLENGE_PASSWORD, bytes(24).hex().encode()[:24])
+        )
+        return cls(
+            certificate=certificate,
+            der=certificate.public_bytes(Encoding.DER),
+            key=key,
+            signers={each: Signer.holding(certificate, key, digest=each) for each in Digest},
+            decoy=decoy.sign(key, hashes.SHA256()).public_bytes(Encoding.DER),
+        )
 
 
 class Services(Protocol):

@@ -71,12 +71,7 @@ def an_ra(number: int = 0) -> RegistrationAuthority:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(issuer.key, hashes.SHA256())
     )
-    return RegistrationAuthority(
-        certificate=certificate,
-        der=certificate.public_bytes(Encoding.DER),
-        key=key,
-        signers={each: Signer.holding(certificate, key, digest=each) for each in Digest},
-    )
+    return RegistrationAuthority.holding(certificate, key)
 
 
 @cache
@@ -320,12 +315,7 @@ def a_lasting_ra() -> RegistrationAuthority:
     """Give an RA that is the same in every run, so that a corpus may be sealed to it."""
     party = a_lasting_party("rsa2048.pem")
     assert isinstance(party.key, rsa.RSAPrivateKey)
-    return RegistrationAuthority(
-        certificate=party.certificate,
-        der=party.der,
-        key=party.key,
-        signers={each: party.signer(each) for each in Digest},
-    )
+    return RegistrationAuthority.holding(party.certificate, party.key)
 
 
 @cache
