@@ -1,6 +1,7 @@
 """Many at once, and what happens between a decision and its commit."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,7 @@ from tests.support.enrollment import (
     by_code,
     open_site,
     renewal,
+    with_code_in_request,
 )
 from tests.support.fakes import FixedClock
 from tests.support.interruptions import InterruptedRegistry, another_commit_came_first
@@ -75,9 +77,17 @@ def findings(results: list[EnrollmentResult]) -> list[str | None]:
     return [each.finding if isinstance(each, Rejected) else None for each in results]
 
 
-async def test_security_E1_one_code_used_by_100_at_once_yields_one_certificate() -> None:
+async def as_it_is(site: Site, ask: Ask) -> Ask:
+    del site
+    return ask
+
+
+@pytest.mark.parametrize("word", [as_it_is, with_code_in_request])
+async def test_security_E1_one_code_used_by_100_at_once_yields_one_certificate(
+    word: Callable[[Site, Ask], Awaitable[Ask]],
+) -> None:
     site, meeting = await a_meeting()
-    ask = await arrangements.first_enrollment(site)
+    ask = await word(site, await arrangements.first_enrollment(site))
     asks = [replace(ask, key=a_new_key()) for _ in range(100)]
 
     results = await meet(site, meeting, asks)
