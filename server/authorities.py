@@ -7,7 +7,7 @@ from cryptography import x509
 from ca.authorities import Authorities, Authority, crossing
 from ca.issuers import Issuer, IssuerError
 from ca.keys.software import KeyOpeningError, SoftwareKey, open_private_key
-from ca.succession import FIRST, AuthorityKind, AuthorityState, Succession, SuccessionError
+from ca.succession import AuthorityKind, AuthorityState, Succession, SuccessionError
 from server.home import Home, HomeError, read_private, write_public
 
 
@@ -32,11 +32,14 @@ class LiveAuthorities:
 
 
 def read_succession(home: Home) -> Succession:
-    """Read the record of the CAs; without one they are those of `init`. Raises HomeError."""
+    """Read the record of the CAs. Raises HomeError, also if it is lost.
+
+    What it says cannot be guessed: a retired CA must not begin to sign again.
+    """
     try:
         return Succession.decode(home.issuers.read_bytes())
     except FileNotFoundError:
-        return FIRST
+        raise HomeError(f"{home.issuers}: is not there; restore it from a backup") from None
     except (OSError, SuccessionError) as error:
         raise HomeError(f"{home.issuers}: cannot be used: {error}") from error
 

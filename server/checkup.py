@@ -172,7 +172,11 @@ def _clock(office: Office) -> Finding:
 async def _crls(office: Office) -> AsyncIterator[Finding]:
     """Look at the newest lists; those of an issuer whose key is here renew themselves."""
     now = office.clock.now()
-    for each in read_succession(office.home).known:
+    try:
+        known = read_succession(office.home).known
+    except HomeError:
+        return  # The look at the keys has told of it.
+    for each in known:
         issuer, here = each.name, office.home.ca_key(each.name).exists()
         if each.state is AuthorityState.RETIRED and not here:
             continue  # Its key was taken away when nobody needed its lists any more.

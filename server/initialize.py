@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.ceremony import Ceremony, root_kind
 from ca.keys.software import KeyKind, SoftwareKey, make_private_key, seal_private_key
+from ca.succession import FIRST
 from enroll.access_keys import Role, key_event, new_access_key
 from enroll.certificates import new_serial_number
 from enroll.device import new_id
@@ -22,6 +23,7 @@ from enroll.events import EnrollmentEvent, EventName
 from enroll.failures import Refused
 from registry.code_vault import MASTER_OCTETS
 from registry.engine import SQLITE, migrate, normal_url
+from server.authorities import write_succession
 from server.clock import SystemClock, SystemRandomness
 from server.config.load import Config, load_config
 from server.config.model import check_database_url, parse_address, parse_host
@@ -212,6 +214,7 @@ def _make_authorities(
     )
     write_public(draft.root_certificate, root.public_bytes(Encoding.PEM))
     write_public(draft.issuing_certificate, issuing.public_bytes(Encoding.PEM))
+    write_succession(draft, FIRST)
     return root
 
 

@@ -69,7 +69,8 @@ def check_home(home: Home) -> int:
     """
     authorities = [
         x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
-        for path in (home.root_certificate, home.issuing_certificate)
+        for path in sorted((home.path / "ca").glob("root*.pem"))
+        + sorted((home.path / "ca").glob("issuing*.pem"))
     ]
     url = home.database_url(load_config(home.configuration).database.url.get_secret_value())
     engine = open_engine(url, busy_timeout=5)

@@ -1,6 +1,7 @@
 """`enroll issuer`: which CAs there are, and the steps of a rollover in their order."""
 
 import fcntl
+import json
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,18 @@ def test_records_name_the_ca_that_signed_and_old_certificates_still_count(
     assert code == 4
     assert words.startswith("enroll: 1 certificates of the old CA are in use")
     assert step(installation, "retire", "--abandon")[0] == 0
+
+
+def test_a_lost_record_of_cas_lets_no_retired_ca_sign_again(installation: Installation) -> None:
+    taken(installation, 4)
+    (installation.home / "ca" / "issuers.json").unlink()
+
+    checked = {
+        each["check"]: each for each in json.loads(installation.call("check", "-o", "json").stdout)
+    }
+    served = installation.call("serve", "--https", "127.0.0.1:0", "--http", "", "--management", "")
+
+    assert checked["keys"]["result"] == "wrong"
+    assert "restore it from a backup" in checked["keys"]["detail"]
+    assert served.returncode == 1
+    assert "restore it from a backup" in served.stderr
