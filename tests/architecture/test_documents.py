@@ -93,7 +93,7 @@ def test_a_row_names_tests_that_prove_it(protocol: Path) -> None:
     unproven = [
         f"{row.name}: {name}"
         for row in rows(protocol)
-        for name in row.tests
+        for name in row.tests or ("nothing",)
         if not (ROOT / name).is_file() or row.name not in proven_in(ROOT / name, protocol.stem)
     ]
 
@@ -122,7 +122,6 @@ def test_a_row_that_a_test_proves_stands_in_its_document(protocol: Path) -> None
 def test_a_row_that_is_met_is_not_said_to_be_missing(protocol: Path) -> None:
     missing = not_met(protocol)
 
-    assert missing
     assert missing & {row.name for row in rows(protocol)} == set()
 
 

@@ -149,6 +149,42 @@ def test_est_T6_a_revoked_certificate_is_refused_with_a_reason(device: Device) -
     assert last(device) == "certificate_revoked"
 
 
+def test_est_T10_tls_srp_is_not_spoken(device: Device) -> None:
+    words = ("-srpuser", "pump-1", "-srppass", "pass:secret")
+
+    code, said = s_client(device, "-tls1_2", "-cipher", "SRP@SECLEVEL=0", *words)
+
+    assert code != 0
+    assert "handshake failure" in said
+
+
+def test_est_T16_a_certificate_is_asked_for_in_the_handshake_and_never_after(
+    device: Device,
+) -> None:
+    request = "GET /.well-known/est/cacerts HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+    _, said = s_client(device, "-tls1_3", "-enable_pha", "-msg", "-ign_eof", typed=request)
+
+    assert "200 OK" in said
+    assert said.count("CertificateRequest") == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/.well-known/est", "/.well-known/est/", "/.well-known//est/cacerts/"),
+        *("/.well-known/est/cacerts", "/.well-known/est/nowhere/simpleenroll", "/.well-known/"),
+        *("/.well-known/est/simpleenroll", "/.well-known/est/bootstrap/csrattrs/", "/"),
+    ],
+)
+def test_est_T17_nobody_is_sent_elsewhere(device: Device, path: str, method: str) -> None:
+    answer = device.curl(f"https://{device.server.https}{path}", "-X", method, "-d", "x")
+
+    assert not 300 <= answer.status < 400
+    assert "\nlocation:" not in answer.headers.lower()
+
+
 def test_est_T20_no_session_is_resumed(device: Device) -> None:
     code, said = s_client(device, "-tls1_2", "-reconnect", typed="Q\n")
 
