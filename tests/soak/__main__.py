@@ -16,6 +16,7 @@ from tests.soak.experiment import Experiment, Progress
 EXPERIMENTS = {
     "mutants": "100,000 mutated requests through codec, pipeline, registry and CA, in process",
     "wire": "100,000 mutated requests over HTTP, every operation of EST, to a server of its own",
+    "scep_mutants": "100,000 mutated messages of SCEP, damaged at each of their layers, in process",
     "slow": "thousands of slow connections beside good clients",
     "kill": "a server that is killed again and again while devices enroll",
 }
