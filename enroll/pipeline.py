@@ -2,24 +2,22 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
 from hashlib import sha256
 
-from enroll.events import Attempt, Outcome
+from enroll.account import attempt, refused_attempt, rejected
+from enroll.events import Outcome
 from enroll.failures import (
     AlreadyTaken,
-    AuthorityUnavailable,
     ConcurrentChange,
     EnrollmentError,
     FailureReason,
-    RateLimited,
     RegistryUnavailable,
 )
 from enroll.inquiries import Inquiries
 from enroll.key_generation import GeneratedKey, KeyWish
 from enroll.orders import Order, OrderState
 from enroll.policy.approval import polled
-from enroll.policy.denials import FAILED, denial_events
+from enroll.policy.denials import denial_events
 from enroll.policy.keys import spki_of
 from enroll.policy.repetition import is_still_told
 from enroll.policy.wishes import decode_wish
@@ -114,7 +112,7 @@ class Pipeline:
 
         async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
             record = await retrieve(query, uow, trace, self._clock.now())
-            uow.attempts.add(self._attempt(trace, Outcome.REPEATED, record.serial_number))
+            self._account(uow, trace, Outcome.REPEATED, record.serial_number)
             await uow.commit()
             chain = self._authority.chain(record.issuer)
             return Issued(record=record, chain=chain, repeated=True)
@@ -201,12 +199,12 @@ class Pipeline:
         decision = await self._permit(request, uow, trace, order)
         if isinstance(decision, Repeated):
             chain = self._authority.chain(decision.record.issuer)
-            uow.attempts.add(self._attempt(trace, Outcome.REPEATED, decision.record.serial_number))
+            self._account(uow, trace, Outcome.REPEATED, decision.record.serial_number)
             await uow.commit()
             return Issued(record=decision.record, chain=chain, repeated=True)
         if isinstance(decision, Held):
             pending = self._hold(decision, uow, trace)
-            uow.attempts.add(self._attempt(trace, Outcome.PENDING))
+            self._account(uow, trace, Outcome.PENDING)
             await uow.commit()
             return pending
         if request.key_wish is not None and generated is None:
@@ -214,7 +212,7 @@ class Pipeline:
         planned = await self._plan(decision, uow, trace)
         signed = await self._issue(planned)
         record = self._record(signed, uow, trace)
-        uow.attempts.add(self._attempt(trace, Outcome.ISSUED, record.serial_number))
+        self._account(uow, trace, Outcome.ISSUED, record.serial_number)
         await uow.commit()
         self._plan.issued(record.issued_at)
         return Issued(record=record, chain=signed.issued.chain, generated=generated)
@@ -244,7 +242,7 @@ class Pipeline:
                     f"order {order.order_id} was answered, and that is over",
                     finding="order_answered",
                 )
-            uow.attempts.add(self._attempt(trace, Outcome.REPEATED, record.serial_number))
+            self._account(uow, trace, Outcome.REPEATED, record.serial_number)
             await uow.commit()
             chain = self._authority.chain(record.issuer)
             return Issued(record=record, chain=chain, repeated=True)
@@ -259,67 +257,29 @@ class Pipeline:
 
     async def _reject(self, error: EnrollmentError, trace: DecisionTrace) -> Rejected:
         """Record the refusal before it is told; if even that fails, the answer is unavailable."""
-        if all(each.passed for each in trace.checks):
-            trace.failed("issuing" if trace.request else "message", error.finding)
-        retry_after = (
-            error.retry_after if isinstance(error, AuthorityUnavailable | RateLimited) else None
-        )
-        rejected = Rejected(
-            reason=error.reason,
-            correlation_id=trace.origin.correlation_id,
-            detail=error.detail,
-            finding=error.finding,
-            field=error.field,
-            accepted=trace.accepted,
-            profile=trace.profile,
-            retry_after=retry_after,
-        )
+        answer = rejected(error, trace)
         try:
             async with self._registry.unit_of_work() as uow:
-                uow.attempts.add(self._refused_attempt(error, trace))
+                uow.attempts.add(refused_attempt(error, trace, self._clock.now()))
                 for event in denial_events(error, trace, self._clock.now()):
                     uow.events.append(event)
                 await uow.commit()
         except RegistryUnavailable as unavailable:
             return replace(
-                rejected,
+                answer,
                 reason=unavailable.reason,
                 detail=f"{error.finding}, and {unavailable.detail}",
                 finding=unavailable.finding,
                 field=None,
                 retry_after=unavailable.retry_after,
             )
-        return rejected
+        return answer
 
-    def _attempt(
-        self, trace: DecisionTrace, outcome: Outcome, serial_number: str | None = None
-    ) -> Attempt:
-        origin = trace.origin
-        wanted = trace.request.certificate_request if trace.request else None
-        elapsed = self._clock.now() - origin.received_at
-        return Attempt(
-            attempt_id=origin.correlation_id,
-            occurred_at=origin.received_at,
-            protocol=origin.protocol,
-            operation=origin.operation,
-            profile=origin.profile,
-            peer_address=origin.peer_address,
-            outcome=outcome,
-            device_id=trace.device.device_id if trace.device else None,
-            device_name=trace.device.name if trace.device else None,
-            serial_number=serial_number,
-            request_sha256=wanted.der_sha256 if wanted else None,
-            spki_sha256=(wanted.spki_sha256 or None) if wanted else None,
-            client_certificate_sha256=origin.client_certificate_sha256,
-            registration_authority=trace.registration_authority,
-            trace=tuple(trace.checks),
-            latency_us=max(0, elapsed // timedelta(microseconds=1)),
-        )
-
-    def _refused_attempt(self, error: EnrollmentError, trace: DecisionTrace) -> Attempt:
-        return replace(
-            self._attempt(trace, Outcome.FAILED if error.reason in FAILED else Outcome.DENIED),
-            reason=error.reason.value,
-            finding=error.finding,
-            detail=error.detail,
-        )
+    def _account(
+        self,
+        uow: UnitOfWork,
+        trace: DecisionTrace,
+        outcome: Outcome,
+        serial_number: str | None = None,
+    ) -> None:
+        uow.attempts.add(attempt(trace, outcome, self._clock.now(), serial_number))

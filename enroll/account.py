@@ -1,0 +1,65 @@
+"""The account that is given of one decision: its attempt, and what the caller is told of a no."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from enroll.events import Attempt, Outcome
+from enroll.failures import AuthorityUnavailable, EnrollmentError, RateLimited
+from enroll.policy.denials import FAILED
+from enroll.result import Rejected
+from enroll.trace import DecisionTrace
+
+
+def attempt(
+    trace: DecisionTrace, outcome: Outcome, at: datetime, serial_number: str | None = None
+) -> Attempt:
+    """Write the attempt of a decision that was made at this time."""
+    origin = trace.origin
+    wanted = trace.request.certificate_request if trace.request else None
+    return Attempt(
+        attempt_id=origin.correlation_id,
+        occurred_at=origin.received_at,
+        protocol=origin.protocol,
+        operation=origin.operation,
+        profile=origin.profile,
+        peer_address=origin.peer_address,
+        outcome=outcome,
+        device_id=trace.device.device_id if trace.device else None,
+        device_name=trace.device.name if trace.device else None,
+        serial_number=serial_number,
+        request_sha256=wanted.der_sha256 if wanted else None,
+        spki_sha256=(wanted.spki_sha256 or None) if wanted else None,
+        client_certificate_sha256=origin.client_certificate_sha256,
+        registration_authority=trace.registration_authority,
+        trace=tuple(trace.checks),
+        latency_us=max(0, (at - origin.received_at) // timedelta(microseconds=1)),
+    )
+
+
+def refused_attempt(error: EnrollmentError, trace: DecisionTrace, at: datetime) -> Attempt:
+    outcome = Outcome.FAILED if error.reason in FAILED else Outcome.DENIED
+    return replace(
+        attempt(trace, outcome, at),
+        reason=error.reason.value,
+        finding=error.finding,
+        detail=error.detail,
+    )
+
+
+def rejected(error: EnrollmentError, trace: DecisionTrace) -> Rejected:
+    """Word a refusal; if no check failed before it, it is the issuing or the reading that did."""
+    if all(each.passed for each in trace.checks):
+        trace.failed("issuing" if trace.request else "message", error.finding)
+    retry_after = (
+        error.retry_after if isinstance(error, AuthorityUnavailable | RateLimited) else None
+    )
+    return Rejected(
+        reason=error.reason,
+        correlation_id=trace.origin.correlation_id,
+        detail=error.detail,
+        finding=error.finding,
+        field=error.field,
+        accepted=trace.accepted,
+        profile=trace.profile,
+        retry_after=retry_after,
+    )
