@@ -168,7 +168,8 @@ class HTTPConnection(BaseProtocol):
 
     def _begin(self, message: RawRequestMessage, payload: StreamReader, data: bytes) -> None:
         octets, self._head_octets = self._head_octets + len(data), 0
-        if octets > self._limits.header_bytes and _fields(message) > self._limits.header_bytes:
+        # In pieces, aiohttp's parser in Python lets a field be as long as a target.
+        if octets > self._limits.line_bytes and not _fits(message, self._limits):
             self._refuse(431, "This head is too large.", "head too large")
             return
         self._payload = payload
@@ -339,6 +340,7 @@ class HTTPConnection(BaseProtocol):
             self.transport.abort()
 
 
-def _fields(message: RawRequestMessage) -> int:
-    """Count the octets of a head's fields, but for the spaces around values."""
-    return sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+def _fits(message: RawRequestMessage, limits: ConnectionLimits) -> bool:
+    """Tell whether a head's fields are in bounds, all and each, but for spaces around values."""
+    lengths = [len(name) + len(value) + 4 for name, value in message.raw_headers]
+    return sum(lengths) <= limits.header_bytes and max(lengths, default=0) <= limits.line_bytes

@@ -68,7 +68,7 @@ MALFORMED: dict[str, bytes] = {
     "a method with a colon": b"G:T /echo HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "no request at all": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "an expectation of another kind": HEAD + b"Expect: tea\r\nContent-Length: 0\r\n\r\n",
-    "a huge line": b"GET /echo/" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a huge line": b"GET /echo/" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a huge header": b"GET /echo HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 9_000 + b"\r\n\r\n",
     "too many headers": b"GET /echo HTTP/1.1\r\nHost: localhost\r\n"
     + b"".join(b"X-%d: 1\r\n" % number for number in range(130))
