@@ -15,6 +15,8 @@ from tests.soak.experiment import Experiment, Progress
 
 EXPERIMENTS = {
     "mutants": "100,000 mutated requests through codec, pipeline, registry and CA, in process",
+    "scep": "1,000,000 mutated messages of SCEP, in process, at each of their depths",
+    "scep_wire": "100,000 mutated messages and queries of SCEP over HTTP",
     "wire": "100,000 mutated requests over HTTP, every operation of EST, to a server of its own",
     "scep_mutants": "100,000 mutated messages of SCEP, damaged at each of their layers, in process",
     "slow": "thousands of slow connections beside good clients",
@@ -32,7 +34,7 @@ def main(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="experiments:\n"
         + "".join(
-            f"  {name:<8} {words}{'' if name in here else ' (not in this checkout)'}\n"
+            f"  {name:<9} {words}{'' if name in here else ' (not in this checkout)'}\n"
             for name, words in EXPERIMENTS.items()
         ),
     )

@@ -22,7 +22,7 @@ from ca.service import KEY_GENERATION, MESSAGE_SIGNER
 from enroll.profiles import ProtocolName
 from enroll.registration import MAXIMUM_USES
 from protocols.est.handler import ESTHandler
-from protocols.wire import WireRequest
+from protocols.wire import WireRequest, WireResponse
 from server.backoff import Backoff
 from server.clock import SystemClock
 from server.config.load import load_config
@@ -167,8 +167,8 @@ async def _send_all(
         for number, body in enumerate(mutants(SEED, total), 1):
             caller = random.choice(callers)
             sent = body if caller.body is None else caller.body(random)
-            await _send(endpoint, _request(caller, number, sent), tally)
-            _note_memory(tally, number)
+            await send(endpoint, _request(caller, number, sent), tally)
+            note_memory(tally, number)
             progress.at(number, total, f"worst {tally.worst * 1000:.0f} ms")
     finally:
         await works.office.close()
@@ -208,31 +208,35 @@ def _request(caller: Caller, number: int, body: bytes) -> WireRequest:
     )
 
 
-async def _send(endpoint: ProtocolEndpoint, wire: WireRequest, tally: Tally) -> None:
+async def send(endpoint: ProtocolEndpoint, wire: WireRequest, tally: Tally) -> WireResponse | None:
     """Send one request. One that was costly is tried again: it may have met a collection."""
     name = f"{wire.correlation_id} {wire.path} sha256:{sha256(wire.body).hexdigest()}"
     costs: list[float] = []
-    status = 0
+    answer: WireResponse | None = None
     for attempt in range(3):
         again = replace(wire, correlation_id=f"{attempt}{wire.correlation_id[1:]}")
         before = time.process_time()
         try:
-            status = (await endpoint(again)).status
+            answer = await endpoint(again)
         except Exception as error:  # noqa: BLE001 - that nothing escapes is what is tested
             tally.faults.append(f"{name}: {type(error).__name__}: {error}")
-            return
+            return None
         costs.append(time.process_time() - before)
         if costs[-1] <= CPU_SECONDS:
             break
     else:
         tally.costly.append(f"{name}: {min(costs) * 1000:.0f} ms")
-    tally.statuses[status] += 1
     tally.worst = max(tally.worst, min(costs))
-    if status >= FAULT:
-        tally.faults.append(f"{name}: {status}")
+    if answer is None:
+        return None
+    tally.statuses[answer.status] += 1
+    if answer.status >= FAULT:
+        tally.faults.append(f"{name}: {answer.status}")
+    return answer
 
 
-def _note_memory(tally: Tally, number: int) -> None:
+def note_memory(tally: Tally, number: int) -> None:
+    """Take down how much memory this process has, now and then."""
     if number % WARM_UP:
         return
     resident = psutil.Process(os.getpid()).memory_info().rss

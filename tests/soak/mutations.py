@@ -60,11 +60,16 @@ def der_mutants(seed: int, count: int) -> Iterator[bytes]:
     random = Random(seed)  # noqa: S311 - as above
     for _ in range(count):
         key, der = random.choice(seeds())
-        tree = parse(der)
-        _damage(random, tree)
-        if random.random() < 0.5:
-            _sign_again(tree, key)
-        yield _damaged(random, tree.encode())
+        yield request_mutant(random, key, der)
+
+
+def request_mutant(random: Random, key: Key, der: bytes) -> bytes:
+    """Damage a certification request of this key, and sign it again or not."""
+    tree = parse(der)
+    _damage(random, tree)
+    if random.random() < 0.5:
+        _sign_again(tree, key)
+    return _damaged(random, tree.encode())
 
 
 def mutant_of(random: Random, der: bytes) -> bytes:
@@ -129,9 +134,7 @@ def _damage(random: Random, tree: Node) -> None:
 
 
 def _damaged(random: Random, octets: bytes) -> bytes:
-    if random.random() < 0.3:
-        return random.choice(_OCTET_MUTATIONS)(random, octets)
-    return octets
+    return damaged_octets(random, octets) if random.random() < 0.3 else octets
 
 
 def _lists(tree: Node) -> list[list[Node]]:
@@ -213,6 +216,11 @@ def _empty(random: Random, tree: Node) -> None:
     siblings[index] = Node(siblings[index].tag)
 
 
+def damaged_octets(random: Random, octets: bytes) -> bytes:
+    """Damage octets that need not be of any form."""
+    return random.choice(_OCTET_MUTATIONS)(random, octets)
+
+
 def _flip(random: Random, octets: bytes) -> bytes:
     damaged = bytearray(octets)
     for _ in range(random.choice((1, 1, 2, 16))):
@@ -270,7 +278,7 @@ def _armor(random: Random, der: bytes) -> bytes:
 
 
 def _broken_text(random: Random, der: bytes) -> bytes:
-    return random.choice(_OCTET_MUTATIONS)(random, b64encode(der))
+    return damaged_octets(random, b64encode(der))
 
 
 _TREE_MUTATIONS: tuple[Callable[[Random, Node], None], ...] = (

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import psutil
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -115,14 +116,20 @@ def measure(*, short: bool, progress: Progress) -> Outcome:
     )
 
 
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    body: bytes
+
+
 class Line:
     """A connection of one caller's, opened anew whenever the server ends it."""
 
-    def __init__(self, address: str, context: ssl.SSLContext) -> None:
-        host, _, port = address.rpartition(":")
-        self._connection = http.client.HTTPSConnection(host, int(port), timeout=30, context=context)
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection = connection
 
-    def send(self, request: Request) -> int:
+    def send(self, request: Request) -> Answer:
         """Send it, over another connection if the server had ended this one meanwhile."""
         try:
             return self._send(request)
@@ -133,12 +140,11 @@ class Line:
     def close(self) -> None:
         self._connection.close()
 
-    def _send(self, request: Request) -> int:
+    def _send(self, request: Request) -> Answer:
         headers = {key: value.encode("utf-8") for key, value in request.headers.items()}
         self._connection.request(request.method, request.path, request.body, headers)
         answer = self._connection.getresponse()
-        answer.read()
-        return answer.status
+        return Answer(answer.status, answer.read())
 
 
 @contextmanager
@@ -148,7 +154,9 @@ def line_of(
     context = ssl.create_default_context(cafile=str(installation.root))
     if caller.held is not None:
         context.load_cert_chain(_pem(caller.held, folder))
-    line = Line(server.https, context)
+    host, _, port = server.https.rpartition(":")
+    connection = http.client.HTTPSConnection(host, int(port), timeout=30, context=context)
+    line = Line(connection)
     try:
         yield line
     finally:
@@ -169,11 +177,10 @@ def _send_all(
     process, tally = psutil.Process(server.process.pid), Tally()
     for number, body in enumerate(mutants(SEED, total), 1):
         caller, line = random.choice(callers)
-        _send(server, line, _request(random, caller, body), tally)
-        if number % WARM_UP == 0:
-            resident = process.memory_info().rss
-            tally.start = tally.start or resident
-            tally.peak = max(tally.peak, resident)
+        request = _request(random, caller, body)
+        send(server, line, request, tally)
+        tally.operations[request.path.partition("?")[0].rstrip("/").rpartition("/")[2][:40]] += 1
+        note_memory(process, tally, number)
         progress.at(number, total, f"worst {tally.worst * 1000:.0f} ms")
     return tally
 
@@ -196,28 +203,39 @@ def _request(random: Random, caller: Caller, body: bytes) -> Request:
     return Request(method=method, path=f"/.well-known/est/{path}", headers=headers, body=sent)
 
 
-def _send(server: Running, line: Line, request: Request, tally: Tally) -> None:
+def send(server: Running, line: Line, request: Request, tally: Tally) -> Answer | None:
     """Send one request. One that was costly is tried again: it may have met something else."""
     costs: list[float] = []
-    status = 0
+    answer: Answer | None = None
     for _ in range(3):
         before = cpu_seconds(server.process.pid)
         try:
-            status = line.send(request)
+            answer = line.send(request)
         except (OSError, http.client.HTTPException) as error:
             tally.faults.append(f"{request.name}: {type(error).__name__}: {error}")
             line.close()
-            return
+            return None
         costs.append(cpu_seconds(server.process.pid) - before)
         if costs[-1] <= CPU_SECONDS:
             break
     else:
         tally.costly.append(f"{request.name}: {min(costs) * 1000:.0f} ms")
-    tally.statuses[status] += 1
-    tally.operations[request.path.partition("?")[0].rstrip("/").rpartition("/")[2][:40]] += 1
     tally.worst = max(tally.worst, min(costs))
-    if status >= FAULT:
-        tally.faults.append(f"{request.name}: {status}")
+    if answer is None:
+        return None
+    tally.statuses[answer.status] += 1
+    if answer.status >= FAULT:
+        tally.faults.append(f"{request.name}: {answer.status}")
+    return answer
+
+
+def note_memory(process: psutil.Process, tally: Tally, number: int) -> None:
+    """Take down how much memory the server has, now and then."""
+    if number % WARM_UP:
+        return
+    resident = process.memory_info().rss
+    tally.start = tally.start or resident
+    tally.peak = max(tally.peak, resident)
 
 
 def cpu_seconds(pid: int) -> float:
