@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from tests.fuzz.fuzz_cmp_message import fuzz_cmp_message
 from tests.fuzz.fuzz_cms_enveloped import fuzz_cms_enveloped
 from tests.fuzz.fuzz_cms_signed import fuzz_cms_signed
 from tests.fuzz.fuzz_crmf import fuzz_crmf
@@ -31,6 +32,7 @@ CORPUS = Path(__file__).parent / "corpus"
 CPU_SECONDS = 0.05
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "cmp_message": fuzz_cmp_message,
     "cms_enveloped": fuzz_cms_enveloped,
     "cms_signed": fuzz_cms_signed,
     "crmf": fuzz_crmf,
@@ -86,7 +88,8 @@ def test_security_P1_mutants_are_taken_or_refused_at_small_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["cms_enveloped", "cms_signed", "est_keyless", "scep_message", "scep_sealed"]
+    "target",
+    ["cmp_message", "cms_enveloped", "cms_signed", "est_keyless", "scep_message", "scep_sealed"],
 )
 def test_security_P1_mutants_of_the_corpus_are_taken_or_refused_at_small_cost(target: str) -> None:
     random = Random(3)  # noqa: S311 - a test wants to repeat itself

@@ -1,0 +1,234 @@
+"""How CMP words a failure: one total table, and the answers of HTTP where no PKIMessage can be."""
+
+from collections.abc import Mapping
+
+from enroll.failures import FailureReason
+from enroll.result import Rejected
+from protocols.cmp.messages import FailInfo, PKIStatus, PKIStatusInfo
+from protocols.wire import ProtocolViolation, TransportFault, WireResponse
+
+PLAIN_TEXT = "text/plain; charset=utf-8"
+DEFAULT_RETRY_AFTER = 5
+NO_STORE = ("Cache-Control", "no-store")
+_CHARACTERS = 64
+_UNREADABLE = "This is no CMP message that can be answered."
+
+NOT_VERIFIED = "The protection of the message cannot be verified."
+"""What everybody is told whose protection did not hold: one text, whatever it was."""
+
+# Reason to failInfo and statusString.
+FAILURES: Mapping[FailureReason, tuple[FailInfo, str]] = {
+    FailureReason.MALFORMED_REQUEST: (
+        FailInfo.BAD_DATA_FORMAT,
+        "The message cannot be read.",
+    ),
+    FailureReason.BAD_MESSAGE_CHECK: (FailInfo.BAD_MESSAGE_CHECK, NOT_VERIFIED),
+    FailureReason.UNSUPPORTED_ALGORITHM: (
+        FailInfo.BAD_ALG,
+        "The message uses an algorithm, or parameters of one, not allowed here.",
+    ),
+    FailureReason.BAD_TIME: (
+        FailInfo.BAD_TIME,
+        "The time in the message is too far from the server's.",
+    ),
+    FailureReason.BAD_PROOF_OF_POSSESSION: (
+        FailInfo.BAD_POP,
+        "The request does not prove possession of its private key.",
+    ),
+    FailureReason.NOT_AUTHENTICATED: (FailInfo.BAD_MESSAGE_CHECK, NOT_VERIFIED),
+    FailureReason.SIGNER_NOT_TRUSTED: (
+        FailInfo.SIGNER_NOT_TRUSTED,
+        "The certificate that signs the message is not trusted here.",
+    ),
+    # One and the same, so that nobody learns which devices there are.
+    FailureReason.UNKNOWN_DEVICE: (
+        FailInfo.NOT_AUTHORIZED,
+        "This enrollment is not permitted.",
+    ),
+    FailureReason.NOT_AUTHORIZED: (
+        FailInfo.NOT_AUTHORIZED,
+        "This enrollment is not permitted.",
+    ),
+    FailureReason.BAD_CERTIFICATE_TEMPLATE: (
+        FailInfo.BAD_CERT_TEMPLATE,
+        "No certificate can be issued for what the request asks.",
+    ),
+    FailureReason.UNACCEPTED_EXTENSION: (
+        FailInfo.UNACCEPTED_EXTENSION,
+        "The request asks for an extension not allowed.",
+    ),
+    FailureReason.CERTIFICATE_UNKNOWN: (
+        FailInfo.BAD_CERT_ID,
+        "The certificate is not known.",
+    ),
+    FailureReason.CERTIFICATE_REVOKED: (
+        FailInfo.CERT_REVOKED,
+        "The certificate is revoked.",
+    ),
+    FailureReason.TRANSACTION_CONFLICT: (
+        FailInfo.TRANSACTION_ID_IN_USE,
+        "Another request of this device is in progress, or its transactionID was used before.",
+    ),
+    FailureReason.RATE_LIMITED: (
+        FailInfo.SYSTEM_UNAVAIL,
+        "Too many failed attempts from this address; wait.",
+    ),
+    FailureReason.CA_UNAVAILABLE: (
+        FailInfo.SYSTEM_UNAVAIL,
+        "The certification authority is not available; try again.",
+    ),
+    FailureReason.INTERNAL: (
+        FailInfo.SYSTEM_FAILURE,
+        "The server failed; its operator finds why under this id.",
+    ),
+}
+# What RFC 9483 §3.5 has a bit of its own for, and no reason of ours tells.
+_BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
+    "body_unsupported": (FailInfo.BAD_REQUEST, "Messages of this type are not served here."),
+    "body_of_another_operation": (
+        FailInfo.BAD_REQUEST,
+        "The message is not of the operation that its address names.",
+    ),
+    "request_count": (FailInfo.BAD_REQUEST, "Ask for one certificate in a message."),
+    "request_number": (FailInfo.BAD_REQUEST, "The certReqId is not the one that it must be."),
+    "transaction_unknown": (FailInfo.BAD_REQUEST, "There is no such transaction."),
+    "transaction_state": (
+        FailInfo.BAD_REQUEST,
+        "The message does not belong into this state of the transaction.",
+    ),
+    "transaction_id_missing": (FailInfo.BAD_DATA_FORMAT, "The message has no transactionID."),
+    "version_unsupported": (FailInfo.UNSUPPORTED_VERSION, "The pvno must be 2 or 3."),
+    "sender_nonce": (
+        FailInfo.BAD_SENDER_NONCE,
+        "The senderNonce must be there, fresh and of 128 bits at least.",
+    ),
+    "recipient_nonce": (
+        FailInfo.BAD_RECIPIENT_NONCE,
+        "The recipNonce is not the senderNonce of the message before.",
+    ),
+    "wrong_integrity": (
+        FailInfo.WRONG_INTEGRITY,
+        "The message must be protected in another way.",
+    ),
+    "protection_missing": (FailInfo.BAD_MESSAGE_CHECK, "The message is not protected."),
+    "revocation_reason": (FailInfo.BAD_DATA_FORMAT, "The reason of the revocation is none."),
+    "certificate_confirmed": (
+        FailInfo.CERT_CONFIRMED,
+        "The certificate has been confirmed before.",
+    ),
+    "name_changed": (
+        FailInfo.BAD_CERT_TEMPLATE,
+        "The names must be those of the certificate that is renewed.",
+    ),
+    "certificate_expired": (FailInfo.SIGNER_NOT_TRUSTED, "The signing certificate has expired."),
+    "certificate_not_yet_valid": (
+        FailInfo.SIGNER_NOT_TRUSTED,
+        "The signing certificate is not valid yet.",
+    ),
+    "renewal_too_early": (FailInfo.NOT_AUTHORIZED, "It is too early to renew."),
+    "approval_rejected": (FailInfo.NOT_AUTHORIZED, "This enrollment was rejected."),
+    "approval_expired": (FailInfo.NOT_AUTHORIZED, "Nobody decided on this enrollment in time."),
+    "approval_cancelled": (FailInfo.NOT_AUTHORIZED, "This enrollment was cancelled."),
+}
+_FIELD_IS_TOLD = frozenset(
+    {
+        FailureReason.BAD_CERTIFICATE_TEMPLATE,
+        FailureReason.UNACCEPTED_EXTENSION,
+        FailureReason.BAD_PROOF_OF_POSSESSION,
+        FailureReason.UNSUPPORTED_ALGORITHM,
+    }
+)
+_TRANSPORT_FAULTS: Mapping[TransportFault, tuple[int, str]] = {
+    TransportFault.LENGTH_REQUIRED: (411, "The length of the message must be given."),
+    TransportFault.TOO_LARGE: (413, "The message is too large."),
+    TransportFault.BODY_TIMEOUT: (408, "The message took too long to arrive."),
+    TransportFault.CONTENT_ENCODING: (415, "Send the message without a content encoding."),
+}
+# What is answered by HTTP although a PKIMessage could be made, for nothing has been read yet.
+_LATER: Mapping[FailureReason, int] = {
+    FailureReason.RATE_LIMITED: 429,
+    FailureReason.CA_UNAVAILABLE: 503,
+    FailureReason.INTERNAL: 500,
+}
+
+
+def word(rejected: Rejected) -> PKIStatusInfo:
+    """Give status, failInfo and statusString for a refusal."""
+    fail_info, sentence = _find(rejected)
+    if rejected.field is not None and rejected.reason in _FIELD_IS_TOLD:
+        sentence = f"{sentence} Field: {_plain(rejected.field)}."
+    correlation = f"Correlation id: {_plain(rejected.correlation_id)}"
+    return PKIStatusInfo(
+        status=PKIStatus.REJECTION,
+        texts=(f"{sentence} {correlation}",),
+        fail_info=frozenset({fail_info}),
+    )
+
+
+def _find(rejected: Rejected) -> tuple[FailInfo, str]:
+    """Look up what is told; a secret that failed is told in one way, whatever was found."""
+    if rejected.reason in {FailureReason.NOT_AUTHENTICATED, FailureReason.UNKNOWN_DEVICE}:
+        return FAILURES[rejected.reason]
+    return _BY_FINDING.get(rejected.finding, FAILURES[rejected.reason])
+
+
+def encode_http(rejected: Rejected) -> WireResponse:
+    """Answer by HTTP alone: nothing could be read or protected, or it may be tried again later."""
+    status = _LATER.get(rejected.reason, 400)
+    sentence, headers = _UNREADABLE, [NO_STORE]
+    if rejected.reason in _LATER:
+        sentence = FAILURES[rejected.reason][1]
+    if rejected.reason in {FailureReason.RATE_LIMITED, FailureReason.CA_UNAVAILABLE}:
+        wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER
+        headers.append(("Retry-After", str(max(1, wait))))
+    return _text(status, sentence, rejected.correlation_id, tuple(headers))
+
+
+def unreadable(correlation_id: str, finding: str, detail: str) -> ProtocolViolation:
+    response = _text(400, _UNREADABLE, correlation_id, (NO_STORE,))
+    return ProtocolViolation(response, finding, detail)
+
+
+def unknown_path(correlation_id: str, detail: str) -> ProtocolViolation:
+    response = _text(404, "There is no such operation here.", correlation_id)
+    return ProtocolViolation(response, "unknown_path", detail)
+
+
+def unknown_profile(correlation_id: str, label: str) -> ProtocolViolation:
+    response = _text(404, "There is no such profile here.", correlation_id)
+    return ProtocolViolation(response, "unknown_profile", f"no profile {label!r} is reached by CMP")
+
+
+def method_not_allowed(correlation_id: str) -> ProtocolViolation:
+    response = _text(405, "Only POST is served here.", correlation_id, (("Allow", "POST"),))
+    return ProtocolViolation(response, "method_not_allowed", "the method is not POST")
+
+
+def unsupported_media_type(correlation_id: str, given: str, wanted: str) -> ProtocolViolation:
+    response = _text(415, f"Send the message as {wanted}.", correlation_id, (("Accept", wanted),))
+    return ProtocolViolation(response, "unsupported_media_type", f"Content-Type is {given[:100]!r}")
+
+
+def transport_fault(correlation_id: str, fault: TransportFault) -> ProtocolViolation:
+    status, sentence = _TRANSPORT_FAULTS[fault]
+    response = _text(status, sentence, correlation_id, close=True)
+    return ProtocolViolation(response, fault.value, sentence)
+
+
+def _text(
+    status: int,
+    sentence: str,
+    correlation_id: str,
+    headers: tuple[tuple[str, str], ...] = (),
+    *,
+    close: bool = False,
+) -> WireResponse:
+    line = f"{sentence} Correlation id: {_plain(correlation_id)}\n"
+    return WireResponse(
+        status=status, media_type=PLAIN_TEXT, body=line.encode(), headers=headers, close=close
+    )
+
+
+def _plain(text: str) -> str:
+    """Keep what is printable ASCII: the answer stays one line whatever went into it."""
+    return "".join(each for each in text if " " <= each <= "~")[:_CHARACTERS]

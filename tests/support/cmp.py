@@ -1,0 +1,105 @@
+"""CMP for tests: messages of openssl's client, messages made here, and pyasn1-modules to judge."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyasn1.codec.der import decoder, encoder
+from pyasn1_modules import rfc4210
+
+from protocols.cmp.encode import directory_name, encode_message
+from protocols.cmp.macs import derive_key
+from protocols.cmp.messages import BodyType, PKIHeader
+from protocols.cmp.protection import Protection
+from tests.support.csr import a_name, sequence, tlv
+
+CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus" / "cmp_message"
+SECRET = b"s3cr3t"
+"""What the MACs in the corpus are made of."""
+
+SHA1 = sequence(bytes.fromhex("06052b0e03021a"))
+SHA256 = sequence(bytes.fromhex("0609608648016503040201"))
+SHA384 = sequence(bytes.fromhex("0609608648016503040202"))
+SHA512 = sequence(bytes.fromhex("0609608648016503040203"))
+HMAC_SHA1 = sequence(bytes.fromhex("06082b06010505080102"))
+HMAC_SHA256 = sequence(bytes.fromhex("06082a864886f70d0209"))
+HMAC_SHA512 = sequence(bytes.fromhex("06082a864886f70d020b"))
+PBMAC1_OID = bytes.fromhex("06092a864886f70d01050e")
+PBKDF2_OID = bytes.fromhex("06092a864886f70d01050c")
+SALT = bytes(range(16))
+
+
+def from_client(name: str) -> bytes:
+    """Give a message that `openssl cmp` sent, out of the corpus."""
+    return (CORPUS / f"seed-{name}").read_bytes()
+
+
+def pbm(
+    salt: bytes = SALT, owf: bytes = SHA256, iterations: int = 500, mac: bytes = HMAC_SHA256
+) -> bytes:
+    """Make the AlgorithmIdentifier of PasswordBasedMac."""
+    parameters = sequence(tlv(0x04, salt), owf, integer(iterations), mac)
+    return sequence(bytes.fromhex("06092a864886f67d07420d"), parameters)
+
+
+def pbmac1(
+    salt: bytes = SALT,
+    iterations: int = 1000,
+    *,
+    length: int | None = 32,
+    prf: bytes | None = HMAC_SHA256,
+    mac: bytes = HMAC_SHA256,
+    derivation: bytes = PBKDF2_OID,
+) -> bytes:
+    """Make the AlgorithmIdentifier of PBMAC1."""
+    parameters = sequence(
+        tlv(0x04, salt),
+        integer(iterations),
+        integer(length) if length is not None else b"",
+        prf or b"",
+    )
+    return sequence(PBMAC1_OID, sequence(sequence(derivation, parameters), mac))
+
+
+def integer(number: int) -> bytes:
+    return tlv(0x02, number.to_bytes(number.bit_length() // 8 + 1, signed=True))
+
+
+def a_header(**changes: object) -> PKIHeader:
+    """Make a good header of a client's."""
+    header = PKIHeader(
+        pvno=2,
+        sender=directory_name(a_name().public_bytes()),
+        recipient=directory_name(a_name("CA").public_bytes()),
+        message_time=datetime(2026, 11, 25, 12, tzinfo=UTC),
+        sender_kid=b"pump-1",
+        transaction_id=bytes(range(16)),
+        sender_nonce=bytes(range(16, 32)),
+    )
+    return replace(header, **changes)  # type: ignore[arg-type]  # the tests name fields rightly
+
+
+def a_message(
+    body_type: BodyType,
+    content: bytes,
+    header: PKIHeader | None = None,
+    *,
+    protection: Protection | None = None,
+    extra_certs: Sequence[bytes] = (),
+) -> bytes:
+    """Make a message of a body's content; by default its MAC is of the `SECRET`."""
+    return encode_message(
+        header or a_header(),
+        tlv(body_type.tag, content),
+        protection or derive_key(pbm(), SECRET),
+        extra_certs,
+    )
+
+
+def check_form(message: bytes) -> rfc4210.PKIMessage:
+    """Let pyasn1-modules read a message, which must be DER that it writes in the same octets."""
+    found, rest = decoder.decode(message, asn1Spec=rfc4210.PKIMessage())
+    assert not rest
+    assert encoder.encode(found) == message
+    return found
