@@ -34,6 +34,7 @@ from protocols.wire import WireRequest
 from registry.code_vault import MASTER_OCTETS, RegistrySecrets
 from server.clock import SystemClock, SystemRandomness
 from server.key_generation import ThreadedKeyGenerator
+from server.webhooks import Webhooks
 
 GOAL = 2.0
 URL = "http://localhost:8080"
@@ -78,6 +79,7 @@ class Bench:
             clock=SystemClock(),
             randomness=SystemRandomness(),
             key_generator=ThreadedKeyGenerator(waiting=0, per_hour=0),
+            decision_maker=Webhooks({}, SystemClock()),
         )
         csrs = fleet.certification_requests(0, count)
         self.wires = [_wire(each, csr) for each, csr in zip(members, csrs, strict=True)]

@@ -21,6 +21,7 @@ class EventName(StrEnum):
     DEVICE_DISABLED = "device.disabled"
     DEVICE_ENABLED = "device.enabled"
     DEVICE_RESET = "device.reset"
+    DEVICE_ATTRIBUTES_CHANGED = "device.attribute_changed"
     DEVICE_CERTIFICATE_PINNED = "device.certificate_pinned"
     DEVICE_CERTIFICATE_UNPINNED = "device.certificate_unpinned"
     DEVICE_DECRYPTION_KEY_ADDED = "device.decryption_key_added"

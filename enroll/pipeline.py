@@ -38,10 +38,12 @@ from enroll.request import (
     accepted_credentials,
 )
 from enroll.result import EnrollmentResult, Issued, Pending, Rejected
+from enroll.ruling import Answered, DecisionMaker, Question, Unanswered
 from enroll.stages.address import address
 from enroll.stages.authenticate import Authenticate
 from enroll.stages.authorize import Authorize
 from enroll.stages.comply import comply
+from enroll.stages.consult import CHECK, consult
 from enroll.stages.hold import Hold
 from enroll.stages.identify import identify
 from enroll.stages.issue import Issue
@@ -71,6 +73,7 @@ class Pipeline:
         clock: Clock,
         randomness: Randomness,
         key_generator: KeyGenerator,
+        decision_maker: DecisionMaker,
     ) -> None:
         self._registry = registry
         self._authority = authority
@@ -80,6 +83,7 @@ class Pipeline:
         self._authorize = Authorize(clock)
         self._permit_key = PermitKey(vault, clock)
         self._key_generator = key_generator
+        self._decision_maker = decision_maker
         self._plan = Plan(authority, clock, randomness)
         self._issue = Issue(authority)
         self._record = Record(clock)
@@ -124,19 +128,33 @@ class Pipeline:
         return await self._reject(error, DecisionTrace(origin=origin))
 
     async def _persist(self, origin: RequestOrigin, decide: _Decide) -> EnrollmentResult:
-        """Decide anew as often as what was read was changed meanwhile, within reason."""
-        trace = DecisionTrace(origin=origin)
+        """Decide anew as often as what was read was changed meanwhile, within reason.
+
+        What has to be asked outside is asked between two units of work, and not again while the
+        question is the same.
+        """
+        trace, answered = DecisionTrace(origin=origin), None
         try:
             for _ in range(TRIES):
-                trace = DecisionTrace(origin=origin)
+                trace = DecisionTrace(origin=origin, answered=answered)
                 try:
                     async with self._registry.unit_of_work() as uow:
                         return await decide(uow, trace)
                 except (ConcurrentChange, AlreadyTaken):
                     continue
+                except Unanswered as unanswered:
+                    answered = await self._ask(unanswered.question, trace)
             raise RegistryUnavailable("too many requests for one device at once", retry_after=1)
         except EnrollmentError as error:
             return await self._reject(error, trace)
+
+    async def _ask(self, question: Question, trace: DecisionTrace) -> Answered:
+        try:
+            ruling = await self._decision_maker.rule(question)
+        except EnrollmentError as error:
+            trace.failed(CHECK, error.detail)
+            raise
+        return Answered(question=question, ruling=ruling)
 
     async def _with_key(
         self, request: EnrollmentRequest, wish: KeyWish, trace: DecisionTrace
@@ -185,7 +203,8 @@ class Pipeline:
         identified = await identify(authenticated, uow, trace)
         if order is None:
             comply(identified, trace)
-        return await self._authorize(identified, uow, trace)
+        decision = await self._authorize(identified, uow, trace)
+        return decision if isinstance(decision, Repeated) else consult(decision, trace)
 
     async def _decide(
         self,

@@ -165,7 +165,8 @@ class EnrollmentProfile:
     `own_certificates_of` lists the slots whose certificates are good as initial credential.
     `renewal_window` is the part of the lifetime, at its end, in which renewal is open; with
     `allow_replace` it always is. A certificate proves its device here for `expired_grace` after
-    its end (T-11).
+    its end (T-11). Before anything is issued, `decision_webhook` is asked, by its name in the
+    configuration.
     """
 
     slug: str
@@ -185,6 +186,7 @@ class EnrollmentProfile:
     expired_grace: timedelta = timedelta(0)
     revoke_superseded_after: timedelta | None = None
     replay_window: timedelta = timedelta(hours=24)
+    decision_webhook: str | None = None
     est: ESTOptions = field(default_factory=ESTOptions)
     scep: SCEPOptions = field(default_factory=SCEPOptions)
 

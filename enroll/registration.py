@@ -1,6 +1,5 @@
 """Use cases: register a device, and make a one-time code for it."""
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from enroll.device import (
 from enroll.events import EnrollmentEvent, EventName
 from enroll.failures import NotFound, Refused
 from enroll.orders import Order, OrderKind
+from enroll.policy.attributes import objection_to_attribute
 from enroll.policy.identities import to_identity
 from enroll.ports import Clock, CodeVault, Randomness, Registry, UnitOfWork
 from enroll.profiles import DeviceGroup, GroupStatus, PolicySnapshot, ProtocolName
@@ -29,9 +29,6 @@ CODE_LIFETIME = timedelta(days=7)
 MAXIMUM_NAME_LENGTH = 64
 MAXIMUM_USES = 1_000
 MAXIMUM_LIFETIME = timedelta(days=3_660)
-MAXIMUM_ATTRIBUTE_LENGTH = 1_024
-
-_ATTRIBUTE_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,15 +203,9 @@ def check_device_name(name: str) -> None:
 
 def _check_attributes(new: NewDevice) -> None:
     for key, value in new.attributes.items():
-        if not _ATTRIBUTE_KEY.fullmatch(key):
-            raise RegistrationError(
-                f"attribute {key!r}: a key is 1 to 64 letters, digits, dots, hyphens, underscores"
-            )
-        if len(value) > MAXIMUM_ATTRIBUTE_LENGTH or not value.isprintable():
-            raise RegistrationError(
-                f"attribute {key!r}: a value is at most {MAXIMUM_ATTRIBUTE_LENGTH} characters, "
-                "no control character among them"
-            )
+        objection = objection_to_attribute(key, value)
+        if objection is not None:
+            raise RegistrationError(objection)
     if not (new.description or "").isprintable():
         raise RegistrationError("a description is one line without control characters")
 

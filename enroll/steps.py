@@ -16,6 +16,7 @@ from enroll.profiles import (
     Tenant,
 )
 from enroll.request import EnrollmentRequest
+from enroll.ruling import Enrichment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +81,16 @@ class Authenticated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:
-    """All that the caller showed and claimed points at this one device, or at none."""
+    """All that the caller showed and claimed points at this one device, or at none.
+
+    With an `enrichment` the device has attributes that are yet to be stored with what it gets.
+    """
 
     authenticated: Authenticated
     device: Device
     group: DeviceGroup
     live: tuple[CertificateRecord, ...]
+    enrichment: Enrichment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from enroll.device import Device
 from enroll.events import Check
 from enroll.profiles import EnrollmentProfile
 from enroll.request import EnrollmentRequest, RequestOrigin
+from enroll.ruling import Answered
 
 
 @dataclass(slots=True, kw_only=True)
@@ -16,6 +17,7 @@ class DecisionTrace:
     `device` may be set before the caller is `proven` to be it; `profile` is the endpoint's,
     `accepted` the kinds of credential that it takes; `rivals` are the other devices that a refusal
     concerns. `registration_authority` is the name of who asked for the device.
+    `answered` is brought along: what was answered outside before this unit of work began.
     """
 
     origin: RequestOrigin
@@ -26,6 +28,7 @@ class DecisionTrace:
     rivals: tuple[str, ...] = ()
     accepted: frozenset[CredentialKind] = frozenset()
     profile: EnrollmentProfile | None = None
+    answered: Answered | None = None
     checks: list[Check] = field(default_factory=list)
 
     def passed(self, name: str, note: str = "") -> None:

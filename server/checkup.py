@@ -27,6 +27,7 @@ from server.home import Home, HomeError, read_passphrase, read_private
 from server.identity import check_tls_certificate
 from server.service_certificates import KINDS, is_by
 from server.times import print_duration, rfc3339
+from server.webhooks import unusable_webhooks
 from server.wiring import Office, open_office, open_secrets
 
 SOON = timedelta(days=90)
@@ -107,6 +108,7 @@ async def _registry(home: Home, config: Config) -> list[Finding]:
             _clock(office),
             *_key_generation(policy),
             *_legacy(policy),
+            *_webhooks(home, config, policy),
             *[each async for each in _crls(office)],
         ]
     except EnrollmentError as error:
@@ -155,6 +157,15 @@ def _legacy(policy: PolicySnapshot) -> Iterator[Finding]:
                 "scep.legacy is set: SHA-1, 3DES and single DES are taken; use another profile "
                 "for every device that knows better",
             )
+
+
+def _webhooks(home: Home, config: Config, policy: PolicySnapshot) -> Iterator[Finding]:
+    """Look for webhooks that are named and not there, or there and not to be used."""
+    faults = list(unusable_webhooks(home, config.webhooks, policy))
+    for each in faults:
+        yield _warning("webhooks", each)
+    if config.webhooks and not faults:
+        yield _good("webhooks", ", ".join(sorted(config.webhooks)))
 
 
 def _clock(office: Office) -> Finding:

@@ -92,7 +92,7 @@ async def run_server(
             await server.reload(read_config)
         await server.drain()
     finally:
-        await works.office.close()
+        await works.close()
     _log.info("ended")
 
 
@@ -114,6 +114,7 @@ class Server:
         self._part = part
         office, config = works.office, works.office.config
         self._metrics = Metrics()
+        works.webhooks.observe = self._metrics.webhook
         limits = config.limits
         self._limits = ConnectionLimits(
             handshake_seconds=limits.handshake_seconds,
@@ -191,6 +192,8 @@ class Server:
             for key in keys
             if getattr(getattr(old, section), key) != getattr(getattr(config, section), key)
         )
+        if old.webhooks != config.webhooks:
+            restart.append("webhooks")
         _log.info("configuration reloaded", needs_restart=restart)
 
     async def drain(self) -> None:

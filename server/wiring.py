@@ -34,6 +34,7 @@ from server.clock import SystemClock, SystemRandomness
 from server.config.load import Config
 from server.home import Home, HomeError, read_passphrase, read_private
 from server.key_generation import ThreadedKeyGenerator
+from server.webhooks import Webhooks, open_webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,12 @@ class Works:
     authorities: LiveAuthorities
     authority: LocalAuthority
     pipeline: Pipeline
+    webhooks: Webhooks
+
+    async def close(self) -> None:
+        """Let go of everything. Raises HomeError, as the office does."""
+        await self.webhooks.close()
+        await self.office.close()
 
     @property
     def issuers(self) -> Mapping[str, Issuer]:
@@ -145,6 +152,7 @@ def open_works(home: Home, config: Config, *, stream: str) -> Works:
     passphrase = read_passphrase(home.resolve(config.keys.passphrase_file))
     authorities = LiveAuthorities(home, passphrase, config.server.public_http_url)
     authority = LocalAuthority(authorities.now.issuer_set, office.clock)
+    webhooks = open_webhooks(home, config.webhooks, office.clock)
     pipeline = Pipeline(
         registry=office.registry,
         authority=authority,
@@ -154,8 +162,15 @@ def open_works(home: Home, config: Config, *, stream: str) -> Works:
         key_generator=ThreadedKeyGenerator(
             waiting=config.limits.keys_waiting, per_hour=config.limits.keys_per_device_and_hour
         ),
+        decision_maker=webhooks,
     )
-    return Works(office=office, authorities=authorities, authority=authority, pipeline=pipeline)
+    return Works(
+        office=office,
+        authorities=authorities,
+        authority=authority,
+        pipeline=pipeline,
+        webhooks=webhooks,
+    )
 
 
 def with_config(works: Works, config: Config) -> Works:

@@ -9,6 +9,7 @@ from enroll.device import Cause
 from enroll.events import EnrollmentEvent, EventName
 from enroll.orders import Order
 from enroll.policy.slots import Change, Move
+from enroll.ruling import Enrichment
 
 _CHANGES: Mapping[CertificateStatus, EventName] = {
     CertificateStatus.ACTIVE: EventName.CERTIFICATE_CONFIRMED,
@@ -58,6 +59,16 @@ class Chronicle:
         if order.reason is not None:
             told["reason"] = order.reason
         return self.event(name, order.device_id, **told, **facts)
+
+    def enriched(self, enrichment: Enrichment, device_id: str) -> EnrollmentEvent:
+        """Tell which attributes of a device were set from outside."""
+        return self.event(
+            EventName.DEVICE_ATTRIBUTES_CHANGED,
+            device_id,
+            webhook=enrichment.webhook,
+            before=dict(enrichment.before),
+            after=dict(enrichment.after),
+        )
 
     def changed(self, change: Change) -> EnrollmentEvent:
         """Tell what became of one certificate."""

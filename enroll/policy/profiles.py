@@ -84,6 +84,10 @@ def check_enrollment_profile(profile: EnrollmentProfile, policy: PolicySnapshot)
         raise PolicyError("protocols: expected at least one of est, scep, cmp")
     if not 0 < profile.renewal_window <= 1:
         raise PolicyError("renewal_window: expected a part of the lifetime, above 0 and up to 1")
+    if profile.decision_webhook is not None and not _SLUG.fullmatch(profile.decision_webhook):
+        raise PolicyError(
+            "decision_webhook: expected the NAME of a section [webhooks.NAME] of the configuration"
+        )
     _check_initial_credentials(profile, policy)
     _check_durations(profile)
     _check_est(profile)

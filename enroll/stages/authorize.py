@@ -36,7 +36,7 @@ from enroll.policy.slots import active_in, first_issue
 from enroll.ports import Clock, UnitOfWork
 from enroll.profiles import CertificateProfile, KeyAlgorithm, ReEnrollment
 from enroll.request import Operation
-from enroll.steps import Authorized, Held, Identified, Repeated
+from enroll.steps import Addressed, Authorized, Held, Identified, Repeated
 from enroll.trace import DecisionTrace
 
 
@@ -63,12 +63,9 @@ class Authorize:
         self, step: Identified, uow: UnitOfWork, trace: DecisionTrace
     ) -> Authorized | Held | Repeated:
         addressed = step.authenticated.addressed
-        profile = addressed.profile
-        template = addressed.policy.certificate_profiles[
-            (profile.tenant_id, profile.certificate_profile)
-        ]
+        template = _template(addressed)
         _check_enabled(step)
-        _check_names(step, template)
+        check_names(step)
         repeated = self._repeated(step, trace)
         if repeated is not None:
             return repeated
@@ -164,6 +161,11 @@ class Authorize:
         return Cause.RE_ENROLL
 
 
+def _template(addressed: Addressed) -> CertificateProfile:
+    profile = addressed.profile
+    return addressed.policy.certificate_profiles[(profile.tenant_id, profile.certificate_profile)]
+
+
 def _algorithm(step: Identified, template: CertificateProfile) -> KeyAlgorithm:
     """Judge the key that was brought, or choose the one that is to be made."""
     addressed = step.authenticated.addressed
@@ -221,12 +223,14 @@ def _check_enabled(step: Identified) -> None:
         )
 
 
-def _check_names(step: Identified, template: CertificateProfile) -> None:
+def check_names(step: Identified) -> None:
     """Demand the names of the certificate being renewed (RFC 7030 §4.2.2).
 
-    Permit ChangeSubjectName (RFC 6402 §2.8) only towards the names that the registry gives.
+    Permit ChangeSubjectName (RFC 6402 §2.8) only towards the names that the registry gives. Raises
+    NotAuthorized.
     """
     addressed = step.authenticated.addressed
+    template = _template(addressed)
     request = addressed.request.certificate_request
     if addressed.request.operation is Operation.RENEWAL:
         renewed = _renewed(step)

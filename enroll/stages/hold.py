@@ -101,6 +101,8 @@ def _events(order: Order, step: Held, now: datetime) -> list[EnrollmentEvent]:
             **({"registration_authority": acting.name} if acting is not None else {}),
         )
     ]
+    if step.identified.enrichment is not None:
+        events.append(chronicle.enriched(step.identified.enrichment, order.device_id))
     shown = step.identified.authenticated.third_party
     filled = any(each.profile == order.profile for each in step.identified.live)
     if shown is not None and shown.shared and filled:

@@ -194,6 +194,9 @@ def _events(
             **({"registration_authority": acting.name} if acting is not None else {}),
         )
     ]
+    if authorized.identified.enrichment is not None:
+        enrichment = authorized.identified.enrichment
+        events.append(chronicle.enriched(enrichment, device.device_id))
     if authenticated.third_party is not None and authenticated.third_party.pin is not None:
         events.append(_pinning(authenticated.third_party, device, chronicle))
     if authentication.kind is CredentialKind.ONE_TIME_CODE and authorized.order is None:

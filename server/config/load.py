@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -24,6 +24,7 @@ from server.config.model import (
     ProxySection,
     ServerSection,
     TLSSection,
+    WebhookSection,
 )
 
 PREFIX = "ENROLL_"
@@ -50,6 +51,7 @@ class Config(BaseSettings):
     attempts: AttemptsSection = AttemptsSection()
     crl: CRLSection = CRLSection()
     log: LogSection = LogSection()
+    webhooks: dict[str, WebhookSection] = Field(default_factory=dict)
 
 
 def load_config(path: Path, server: Mapping[str, str] = NOTHING) -> Config:

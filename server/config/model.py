@@ -42,6 +42,25 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _webhook_url(text: str) -> str:
+    """Take HTTPS to anywhere, for its certificate says who answers, and HTTP to this machine."""
+    match = re.fullmatch(
+        r"(https?)://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9/._~-]*)?", text
+    )
+    if match is None:
+        raise ValueError("expected https://host[:port]/path, without user, query or fragment")
+    if match[1] == "http" and not _is_this_machine(match[2].strip("[]")):
+        raise ValueError("expected https://, for http:// is taken to the loopback only")
+    return text
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def parse_host(text: str) -> str:
     """Bring a host name or IP address into its usual form. Raises ValueError."""
     try:
@@ -163,6 +182,17 @@ class ProxySection(Section):
         if (self.pinned or self.client_address) and not self.client_certificate:
             raise ValueError("client_certificate is expected too: rfc9440, nginx or haproxy")
         return self
+
+
+class WebhookSection(Section):
+    """Whom profiles ask before anything is issued; `attributes` are those that it may set."""
+
+    url: Annotated[str, AfterValidator(_webhook_url)]
+    secret_file: Annotated[str, Field(min_length=1)]
+    ca_file: str = ""
+    timeout_seconds: Annotated[float, Field(gt=0, le=5)] = 5.0
+    concurrent: Annotated[int, Field(ge=1, le=256)] = 16
+    attributes: tuple[str, ...] = ()
 
 
 class AttemptsSection(Section):

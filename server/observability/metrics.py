@@ -15,7 +15,7 @@ LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 
 
 class Metrics:
-    """Counters and gauges of one process; labels hold fixed words only, never input."""
+    """Counters and gauges of one process; labels hold fixed words and configured ones, no input."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -38,6 +38,13 @@ class Metrics:
             "enroll_enrollments",
             "Enrollment decisions",
             ("protocol", "outcome", "reason"),
+            registry=self._registry,
+        )
+        self._webhooks = Histogram(
+            "enroll_webhook_seconds",
+            "Time from a question to a decision webhook to its answer",
+            ("webhook", "outcome"),
+            buckets=LATENCIES,
             registry=self._registry,
         )
         self._handshakes = Counter(
@@ -94,6 +101,10 @@ class Metrics:
         else:
             outcome, reason = "rejected", result.reason.value
         self._enrollments.labels(protocol, outcome, reason).inc()
+
+    def webhook(self, name: str, outcome: str, seconds: float) -> None:
+        """Count a question that was put to a decision webhook."""
+        self._webhooks.labels(name, outcome).observe(seconds)
 
     def handshake_failed(self) -> None:
         self._handshakes.inc()

@@ -92,6 +92,7 @@ def doomed(works: Works, point: str) -> Works:
         clock=office.clock,
         randomness=SystemRandomness(),
         key_generator=ThreadedKeyGenerator(waiting=0, per_hour=0),
+        decision_maker=works.webhooks,
     )
     return replace(works, pipeline=pipeline)
 

@@ -14,8 +14,10 @@ from cryptography.x509.oid import NameOID
 from enroll.certificates import RevocationReason
 from enroll.credentials import CredentialKind
 from enroll.device import DeviceState, IdentityKind
+from enroll.failures import AuthorityUnavailable
 from enroll.ports import UnitOfWork
 from enroll.registration import CodeTerms
+from enroll.ruling import Ruling
 from tests.support.builders import (
     GROUP,
     a_certificate_profile,
@@ -55,6 +57,30 @@ async def put_in_state(site: Site, state: DeviceState, name: str = "pump-1") -> 
 async def first_enrollment(site: Site) -> Ask:
     await site.register()
     return by_code("pump-1", await site.code())
+
+
+async def denied_by_a_webhook(site: Site) -> Ask:
+    site.decision_maker.ruling = Ruling(allowed=False, reason="not in the inventory")
+    return await first_enrollment(site)
+
+
+async def webhook_away(site: Site) -> Ask:
+    site.decision_maker.ruling = AuthorityUnavailable(
+        "nobody answers", finding="webhook_unavailable"
+    )
+    return await first_enrollment(site)
+
+
+async def allowed_by_a_webhook(site: Site) -> Ask:
+    site.decision_maker.ruling = Ruling(allowed=True, attributes={"site": "plant-7"})
+    return await first_enrollment(site)
+
+
+async def repetition_that_a_webhook_would_deny(site: Site) -> Ask:
+    ask = await allowed_by_a_webhook(site)
+    await site.obtain(ask)
+    site.decision_maker.ruling = Ruling(allowed=False)
+    return ask
 
 
 async def code_in_lower_case_without_hyphens(site: Site) -> Ask:

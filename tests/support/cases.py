@@ -231,6 +231,25 @@ _UNAVAILABLE = (
         reason=FailureReason.CA_UNAVAILABLE,
     ),
 )
+_ASKING = _with("bootstrap", decision_webhook="inventory")
+_ASKED = (
+    _refused("lifecycle-SM12", a.denied_by_a_webhook, "webhook_denied", policy=_ASKING),
+    _refused(
+        "lifecycle-SM12",
+        a.webhook_away,
+        "webhook_unavailable",
+        reason=FailureReason.CA_UNAVAILABLE,
+        policy=_ASKING,
+    ),
+    _issued("lifecycle-SM12", a.allowed_by_a_webhook, REGISTERED, policy=_ASKING),
+    _issued(
+        "lifecycle-T13",
+        a.repetition_that_a_webhook_would_deny,
+        REGISTERED,
+        repeated=True,
+        policy=_ASKING,
+    ),
+)
 _NAMES = tuple(
     _refused("est-E6", arrange, "name_changed", REGISTERED, fault=fault, policy=policy)
     for arrange, fault, policy in (
@@ -404,6 +423,7 @@ CASES = (
     *_CONFLICTS,
     *_KEYS,
     *_UNAVAILABLE,
+    *_ASKED,
     *_NAMES,
     *_RENEWALS_REFUSED,
     *_ISSUED,

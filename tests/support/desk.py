@@ -35,7 +35,7 @@ def send(installation: Installation, ask: Ask) -> EnrollmentResult:
         try:
             return await works.pipeline.handle(request)
         finally:
-            await works.office.close()
+            await works.close()
 
     return asyncio.run(decide())
 

@@ -53,7 +53,7 @@ from tests.support.csr import (
     sequence,
     tlv,
 )
-from tests.support.fakes import START, FixedClock, SeededRandomness
+from tests.support.fakes import START, FixedClock, ScriptedDecisionMaker, SeededRandomness
 from tests.support.registries import look, store
 
 OPERATOR = "cli:operator"
@@ -149,6 +149,7 @@ class Site:
         self.approvals = Approvals(self.registry, self.clock)
         self.confirmations = Confirmations(self.registry, self.clock)
         self.key_generator = key_generator or ThreadedKeyGenerator(waiting=0, per_hour=0)
+        self.decision_maker = ScriptedDecisionMaker()
         self.pipeline = self.new_pipeline()
         self._numbers = count(1)
 
@@ -161,6 +162,7 @@ class Site:
             clock=self.clock,
             randomness=self.randomness,
             key_generator=self.key_generator,
+            decision_maker=self.decision_maker,
         )
 
     async def register(self, name: str = "pump-1", **details: object) -> Device:

@@ -52,7 +52,7 @@ async def opened(
             ),
         )
     finally:
-        await works.office.close()
+        await works.close()
 
 
 def a_clock() -> FixedClock:

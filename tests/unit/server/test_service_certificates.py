@@ -51,7 +51,7 @@ async def works(installation: Installation, clock: FixedClock) -> AsyncIterator[
             authority=LocalAuthority(issuers, clock),
         )
     finally:
-        await opened.office.close()
+        await opened.close()
 
 
 def shown(kept: ServiceCertificate) -> x509.Certificate:

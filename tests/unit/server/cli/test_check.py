@@ -11,6 +11,7 @@ import trustme
 from tests.support.desk import obtain
 from tests.support.enrollment import by_code
 from tests.support.installation import Installation
+from tests.support.webhooks import SECRET
 
 FREE = ("--https", "127.0.0.1:0", "--http", "127.0.0.1:0", "--management", "127.0.0.1:0")
 EVERYTHING = {
@@ -245,3 +246,58 @@ def test_scep_34_a_legacy_profile_is_named_in_a_warning(installation: Installati
     result, detail = found["profile old"]
     assert result == "warning"
     assert "scep.legacy is set" in detail
+
+
+def with_a_webhook(installation: Installation, secret: str, mode: int = 0o600) -> None:
+    path = installation.home / "keys" / "hook"
+    path.write_text(secret)
+    path.chmod(mode)
+    configure(
+        installation,
+        "[webhooks.inventory]\nurl = 'https://decide.example/'\nsecret_file = 'keys/hook'",
+    )
+
+
+def test_a_profile_that_asks_a_webhook_that_is_not_there_is_warned_of(
+    installation: Installation,
+) -> None:
+    words = ("--copy", "bootstrap", "--set", "decision_webhook=inventory")
+    installation.run("profile", "add", "asking", *words)
+
+    result, detail = findings(installation)["webhooks"]
+
+    assert result == "warning"
+    assert detail == (
+        "profile 'asking' asks 'inventory', and there is no [webhooks.inventory] in the "
+        "configuration: nothing is issued by it"
+    )
+
+
+def test_a_webhook_that_is_there_is_well(installation: Installation) -> None:
+    with_a_webhook(installation, SECRET)
+    words = ("--copy", "bootstrap", "--set", "decision_webhook=inventory")
+    installation.run("profile", "add", "asking", *words)
+
+    found = findings(installation)
+
+    assert found["webhooks"] == ("ok", "inventory")
+
+
+@pytest.mark.parametrize(
+    ("secret", "mode", "expected"),
+    [
+        ("c2hvcnQ=", 0o600, "expected 24 to 64 octets in base64"),
+        ("not base64 at all, or is it?", 0o600, "expected 24 to 64 octets in base64"),
+        (SECRET, 0o644, "others may read it"),
+    ],
+)
+def test_a_webhook_whose_secret_cannot_be_used_is_warned_of(
+    installation: Installation, secret: str, mode: int, expected: str
+) -> None:
+    with_a_webhook(installation, secret, mode)
+
+    result, detail = findings(installation)["webhooks"]
+
+    assert result == "warning"
+    assert expected in detail
+    assert secret.strip() not in detail

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.config.load import Config, ConfigurationError, load_config
+from server.config.model import WebhookSection
 
 FAULTS = {
     "foo = 1": "foo: there is no such key",
@@ -29,6 +30,19 @@ FAULTS = {
     "[proxy]\npinned = ['12']": "proxy.pinned.0: expected the SHA-256 of a certificate or of its",
     f"[proxy]\npinned = ['{'ab' * 32}']": "proxy: client_certificate is expected too",
     "[proxy]\nclient_address = 'forwarded'": "proxy: client_certificate is expected too",
+    "[webhooks.x]\nsecret_file = 'x'": "webhooks.x.url: field required",
+    "[webhooks.x]\nurl = 'https://h/'": "webhooks.x.secret_file: field required",
+    "[webhooks.x]\nurl = 'http://h/'": "webhooks.x.url: expected https://, for http:// is taken to",
+    "[webhooks.x]\nurl = 'http://169.254.169.254/'": "webhooks.x.url: expected https://, for",
+    "[webhooks.x]\nurl = 'http://localhost.example/'": "webhooks.x.url: expected https://, for",
+    "[webhooks.x]\nurl = 'http://127.0.0.1@h/'": "webhooks.x.url: expected https://host[:port]/path",
+    "[webhooks.x]\nurl = 'https://u:hunter2@h/'": "webhooks.x.url: expected https://host[:port]/",
+    "[webhooks.x]\nurl = 'https://h/?k=hunter2'": "webhooks.x.url: expected https://host[:port]/",
+    "[webhooks.x]\nurl = 'file:///etc/passwd'": "webhooks.x.url: expected https://host[:port]/path",
+    "[webhooks.x]\ntimeout_seconds = 6": "webhooks.x.timeout_seconds: expected less than or equal",
+    "[webhooks.x]\nconcurrent = 0": "webhooks.x.concurrent: expected greater than or equal to 1",
+    "[webhooks.x]\nsecret = 'hunter2'": "webhooks.x.secret: there is no such key",
+    "webhooks = 3": "webhooks: expected",
     "[server": "is not valid TOML",
     "a = 1\na = 2": "is not valid TOML",
 }
@@ -61,6 +75,23 @@ def test_a_fault_names_its_key_and_what_was_expected(file: Path, text: str, expe
     assert expected in str(fault.value)
     assert str(file) in str(fault.value)
     assert "hunter2" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://decide.example/v1/decide",
+        "https://10.1.2.3:8443/decide",
+        "http://127.0.0.1:8000/decide",
+        "http://localhost:8000",
+        "http://[::1]:8000/",
+    ],
+)
+def test_a_webhook_is_https_or_on_this_machine(file: Path, url: str) -> None:
+    config = load(file, f"[webhooks.inventory]\nurl = '{url}'\nsecret_file = 'keys/hook'")
+
+    assert config.webhooks["inventory"].url == url
+    assert config.webhooks["inventory"].timeout_seconds == 5
 
 
 def test_every_fault_of_a_file_is_told(file: Path) -> None:
@@ -173,6 +204,8 @@ def test_every_key_is_in_the_documentation() -> None:
     keys = [
         f"{section}.{key}"
         for section, field in Config.model_fields.items()
+        if section != "webhooks"
         for key in field.annotation.model_fields  # type: ignore[union-attr]  # sections are models
     ]
+    keys += [f"webhooks.NAME.{key}" for key in WebhookSection.model_fields]
     assert [key for key in keys if f"`{key}`" not in documented] == []
