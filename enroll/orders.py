@@ -38,7 +38,8 @@ class Wish:
     """What a held request asked for, so that it can be decided and fulfilled without its sender.
 
     `der` is its names and key as an unsigned PKCS#10 structure (see `enroll.policy.wishes`);
-    `subject` and `names` are the same for people to read.
+    `subject` and `names` are the same for people to read. With `key_made_here` the key in it only
+    marks the request: another is made when it is fulfilled.
     """
 
     operation: Operation
@@ -51,6 +52,7 @@ class Wish:
     der: bytes = field(repr=False)
     credential_kind: CredentialKind
     credential_id: str
+    key_made_here: bool = False
     peer_address: str
     correlation_id: str
 

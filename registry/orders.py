@@ -149,6 +149,7 @@ def _wish_document(wish: Wish) -> str:
             "der": b64encode(wish.der).decode("ascii"),
             "credential_kind": wish.credential_kind,
             "credential_id": wish.credential_id,
+            "key_made_here": wish.key_made_here,
             "peer_address": wish.peer_address,
             "correlation_id": wish.correlation_id,
         }
@@ -169,6 +170,7 @@ def _wish_from(text: str) -> Wish:
         der=b64decode(document["der"]),
         credential_kind=CredentialKind(document["credential_kind"]),
         credential_id=document["credential_id"],
+        key_made_here=document["key_made_here"],
         peer_address=document["peer_address"],
         correlation_id=document["correlation_id"],
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from enroll.credentials import CredentialKind, OneTimeCode
+from enroll.credentials import Authentication, CredentialKind
 from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
 from enroll.orders import Order, OrderState
@@ -35,7 +35,7 @@ def needs_decision(
 
 
 def order_for(
-    orders: Iterable[Order], request: EnrollmentRequest, code: OneTimeCode | None, now: datetime
+    orders: Iterable[Order], request: EnrollmentRequest, shown: Authentication, now: datetime
 ) -> Order | None:
     """Find the order in this slot that the request belongs to, or None if it is to open one.
 
@@ -46,13 +46,13 @@ def order_for(
     orders = tuple(orders)
     waiting = next((each for each in orders if each.is_open), None)
     if waiting is not None:
-        check_same_wish(waiting, request)
+        check_same_wish(waiting, request, shown.credential_id)
         check_not_over(waiting, now)
         return waiting
     last = next((each for each in orders if _key_of(each) == request.recognized_by), None)
     if last is not None and last.state is OrderState.REJECTED:
         decided_at = last.decided_at or last.requested_at
-        if code is None or code.created_at <= decided_at:
+        if shown.code is None or shown.code.created_at <= decided_at:
             raise _end_of(last)
     return None
 
@@ -83,12 +83,12 @@ def polled(orders: Iterable[Order], poll: PollRequest) -> Order | None:
     return None
 
 
-def check_same_wish(order: Order, request: EnrollmentRequest) -> None:
+def check_same_wish(order: Order, request: EnrollmentRequest, credential_id: str) -> None:
     """Demand that the request is the one that opened the order.
 
     Raises EnrollmentError (TRANSACTION_CONFLICT).
     """
-    if _key_of(order) != request.recognized_by:
+    if not _has_opened(order, request, credential_id):
         raise EnrollmentError(
             FailureReason.TRANSACTION_CONFLICT,
             f"order {order.order_id} of this slot waits with another key; reject it to let this "
@@ -106,6 +106,20 @@ def check_same_wish(order: Order, request: EnrollmentRequest) -> None:
             f"order {order.order_id} asked for other names with this key",
             finding="order_of_other_names",
         )
+
+
+def _has_opened(order: Order, request: EnrollmentRequest, credential_id: str) -> bool:
+    """Tell whether the order is for the request's key, and that key stands for the same in both.
+
+    Where a key is to be made, nobody proves to hold the one in the request, and anybody may have
+    seen it: then the credential has to be the same, too.
+    """
+    wish, made_here = order.wish, request.key_wish is not None
+    if wish is None or _key_of(order) != request.recognized_by:
+        return False
+    return wish.key_made_here is made_here and (
+        not made_here or wish.credential_id == credential_id
+    )
 
 
 def check_not_over(order: Order, now: datetime) -> None:

@@ -104,13 +104,13 @@ class Authorize:
         request, now = addressed.request, self._clock.now()
         order = step.authenticated.order
         if order is not None:
-            check_same_wish(order, request)
+            check_same_wish(order, request, step.authenticated.authentication.credential_id)
             check_not_over(order, now)
             return order if order.is_open else None
         if not _needs_person(step):
             return None
         orders = await uow.orders.in_slot(step.device.device_id, addressed.profile.slug)
-        return order_for(orders, request, step.authenticated.authentication.code, now)
+        return order_for(orders, request, step.authenticated.authentication, now)
 
     def _repeated(self, step: Identified, trace: DecisionTrace) -> Repeated | None:
         """Recognize the request that this credential already got a certificate for (T-13)."""

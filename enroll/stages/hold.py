@@ -61,6 +61,7 @@ class Hold:
                 der=encode_wish(request, spki),
                 credential_kind=authentication.kind,
                 credential_id=authentication.credential_id,
+                key_made_here=key_wish is not None,
                 peer_address=origin.peer_address,
                 correlation_id=origin.correlation_id,
             ),

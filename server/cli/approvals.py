@@ -92,6 +92,7 @@ def _data(order: Order, device: Device | None, policy: PolicySnapshot) -> Data:
         "subject": wish.subject if wish else None,
         "names": list(wish.names) if wish else [],
         "spki_sha256": wish.spki_sha256 if wish else None,
+        "key_made_here": wish.key_made_here if wish else None,
         "credential": wish.credential_kind.value if wish else None,
         "credential_id": wish.credential_id if wish else None,
         "peer_address": wish.peer_address if wish else None,

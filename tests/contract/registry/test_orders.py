@@ -133,7 +133,8 @@ async def test_an_order_that_is_not_there_cannot_be_saved(registry: Registry) ->
 
 
 async def test_an_order_comes_back_as_it_was_stored(registry: Registry) -> None:
-    plain = an_order(2, profile="operational", wish=a_wish(2, key_usage=None, names=()))
+    wish = a_wish(2, key_usage=None, names=(), key_made_here=True)
+    plain = an_order(2, profile="operational", wish=wish)
     await add(registry, an_order(1), plain, an_application(3))
 
     assert await read(registry, an_order(1)) == an_order(1)

@@ -1,13 +1,16 @@
 """Keys made by the server for requests that a person decides on."""
 
 from dataclasses import replace
+from datetime import timedelta
 
+from enroll.credentials import CredentialKind
 from enroll.events import Outcome
+from enroll.group_secrets import GroupSecrets
 from enroll.orders import OrderState
 from enroll.profiles import PolicySnapshot
 from tests.support.approvals import a_manual_group, approve, reject
 from tests.support.csr import raw_csr
-from tests.support.enrollment import open_site
+from tests.support.enrollment import OPERATOR, Ask, Site, open_site
 from tests.support.key_generation import (
     Answer,
     ask_for_key,
@@ -20,6 +23,23 @@ from tests.support.key_generation import (
 def policy() -> PolicySnapshot:
     group = a_manual_group()
     return replace(key_policy(), groups={group.group_id: group})
+
+
+def shared_policy() -> PolicySnapshot:
+    """Let the bootstrap profile also take what the whole group knows."""
+    before = policy()
+    taken = frozenset({CredentialKind.ONE_TIME_CODE, CredentialKind.GROUP_SECRET})
+    profile = replace(before.enrollment_profiles["bootstrap"], initial_credentials=taken)
+    profiles = {**before.enrollment_profiles, profile.slug: profile}
+    return replace(before, enrollment_profiles=profiles)
+
+
+async def by_group_secret(site: Site, ask: Ask) -> Ask:
+    """Ask for the same as another member of the group, who knows no more than its secret."""
+    secrets = GroupSecrets(site.registry, site.vault, site.clock, site.randomness)
+    device = await site.device()
+    made = await secrets.add(device.group_id, lifetime=timedelta(days=90), actor=OPERATOR)
+    return replace(ask, code=made.clear)
 
 
 async def test_est_E4_no_key_is_made_while_its_request_waits() -> None:
@@ -77,3 +97,43 @@ async def test_est_E4_what_could_never_be_encrypted_as_wished_does_not_wait() ->
     assert refused.status == 400
     assert (await site.attempts())[0].finding == "recipient_unknown"
     assert await site.orders() == []
+
+
+async def test_est_E4_an_approved_key_of_its_own_lets_nobody_have_one_made() -> None:
+    site = await open_site(shared_policy())
+    ask = await first(site)
+    await site.wait(ask)
+    await approve(site)
+    seen = raw_csr(key=ask.key, subject=ask.subject.public_bytes(), signature=b"forged")
+
+    refused = await ask_for_key(site, await by_group_secret(site, ask), csr=seen)
+
+    assert refused.status == 409
+    assert (await site.attempts())[0].finding == "order_of_another_key"
+    assert await site.certificates() == []
+    await site.obtain(ask)
+
+
+async def test_est_E4_a_made_key_that_was_approved_lets_nobody_bring_one() -> None:
+    site = await open_site(shared_policy())
+    ask = await first(site)
+    await ask_for_key(site, ask, csr=ask.csr)
+    await approve(site)
+
+    refused = await site.be_refused(ask)
+
+    assert refused.finding == "order_of_another_key"
+    assert await site.certificates() == []
+
+
+async def test_est_E4_a_made_key_goes_to_the_credential_that_waited_for_it() -> None:
+    site = await open_site(shared_policy())
+    ask = await first(site)
+    await ask_for_key(site, ask, csr=ask.csr)
+    await approve(site)
+
+    refused = await ask_for_key(site, await by_group_secret(site, ask), csr=ask.csr)
+    given = await ask_for_key(site, ask, csr=ask.csr)
+
+    assert refused.status == 409
+    Answer.of(given).check_plain()
