@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from enroll.certificates import CertificateStatus
+from enroll.credentials import CredentialKind
 from enroll.device import Device, DeviceStatus
 from enroll.failures import AuthorityUnavailable, EnrollmentError, NotAuthorized
 from enroll.policy.requirements import requirements_of
@@ -80,8 +81,10 @@ async def _addressed(
 async def _device(
     addressed: Addressed, authenticate: Authenticating, uow: UnitOfWork, trace: DecisionTrace
 ) -> Device:
-    """Prove a device that could enroll now. Raises EnrollmentError."""
+    """Prove a device that could enroll now, and no other than this. Raises EnrollmentError."""
     step = await identify(await authenticate(addressed, uow, trace), uow, trace)
+    if step.authenticated.authentication.kind is CredentialKind.GROUP_SECRET:
+        raise NotAuthorized("any member of the group could ask so", finding="secret_shared")
     shown = step.authenticated.presented
     on_hold = shown is not None and shown.status is CertificateStatus.ON_HOLD
     if on_hold or step.device.status is DeviceStatus.DISABLED:

@@ -7,9 +7,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from enroll.credentials import CredentialKind
+from enroll.credentials import SECRETS, CredentialKind
 from enroll.device import DeviceState, IdentityKind
 from enroll.failures import RegistryUnavailable
+from enroll.group_secrets import GroupSecrets
 from enroll.options import ESTOptions, HTTPScheme
 from protocols.wire import WireResponse
 from registry.memory import MemoryRegistry
@@ -25,7 +26,7 @@ from tests.support.builders import (
 from tests.support.chains import a_dn
 from tests.support.csr import a_key
 from tests.support.csr_attributes import Told, read
-from tests.support.enrollment import Held, Site, by_code, open_site
+from tests.support.enrollment import OPERATOR, Held, Site, by_code, open_site
 from tests.support.est import a_question, endpoint, get
 from tests.support.third_party import BETWEEN, customer, idevid, maker
 
@@ -137,6 +138,17 @@ async def test_est_A5_a_certificate_that_devices_share_says_nothing_of_which_it_
     held = Held(der=der_of(BETWEEN.issue(a_dn("Any pump"))), key=a_key())
 
     assert await get(site, "csrattrs", held=held) == await get(site, "csrattrs")
+
+
+async def test_est_A5_a_secret_that_devices_share_says_nothing_of_which_it_is() -> None:
+    site = await a_site(initial_credentials=SECRETS)
+    secrets = GroupSecrets(site.registry, site.vault, site.clock, site.randomness)
+    group_id = (await site.device()).group_id
+    made = await secrets.add(group_id, lifetime=None, actor=OPERATOR)
+
+    told = await get(site, "csrattrs", user=("pump-1", made.clear))
+
+    assert told == await get(site, "csrattrs")
 
 
 async def test_est_A5_a_device_whose_key_is_known_may_ask_before_it_shows_the_key() -> None:
