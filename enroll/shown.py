@@ -7,7 +7,6 @@ from enroll.credentials import (
     Secret,
     SharedSecretMAC,
     ShownCertificate,
-    TLSClientCertificate,
     proving_certificate,
 )
 from enroll.failures import NotAuthenticated
@@ -35,8 +34,8 @@ def shown_by(
                 finding="two_secrets",
             )
     certificate = proving_certificate(step.request.credentials)
-    if isinstance(secret, SharedSecretMAC) and isinstance(certificate, TLSClientCertificate):
-        # A message that proves its sender itself is not proven by what it came over.
+    if isinstance(secret, SharedSecretMAC):
+        # A proof of identity is verified or refused (RFC 5272 §6.2.1), whatever else is proven.
         certificate = None
     return secret, certificate
 

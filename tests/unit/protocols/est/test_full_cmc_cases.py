@@ -27,7 +27,8 @@ STATUS = {
     FailureReason.CA_UNAVAILABLE: 503,
 }
 # A Full PKI Request does not say whether it renews: its signer's certificate decides. So these ask
-# something else in CMC than where an operation says it.
+# something else in CMC than where an operation says it. And a code is a proof of identity there,
+# which is verified or refused: a certificate beside it makes up for nothing.
 UNSAYABLE = {
     "certificate_where_none_is_taken",
     "by_a_certificate_of_the_wrong_slot",
@@ -35,6 +36,9 @@ UNSAYABLE = {
     "by_a_code",
     "by_a_code_with_another_subject",
     "by_a_code_with_nothing_to_renew",
+    "by_a_certificate_beside_a_wrong_code",
+    "user_name_of_another_beside_a_certificate",
+    "certificate_of_another_beside_a_code",
 }
 SAYABLE = [each for each in (*CASES, *MATRIX) if each.arrange.__name__ not in UNSAYABLE]
 

@@ -322,3 +322,37 @@ def test_a_makers_certificate_of_another_device_is_refused() -> None:
         assert (answer.status, said.fail_info) == (403, BAD_REQUEST)
 
     asyncio.run(run())
+
+
+def test_est_M1_a_wrong_proof_of_identity_is_refused_whatever_the_signer_proves() -> None:
+    async def test(site: Site) -> None:
+        ask = renewal(await site.enroll())
+        wanted = tcr(ask.csr)
+        proof = identity_proof_v2("guess", "pump-1", wanted)
+        content = a_pki_data(wanted, controls=[identification("pump-1"), proof])
+        assert ask.held is not None
+
+        answer = await send(site, signed_by(ask.held, content))
+
+        finding = "credential_not_accepted"
+        await check_refused(site, answer, 403, BAD_IDENTITY, 101, finding=finding)
+
+    on_a_site(test)
+
+
+def test_est_M1_a_renewal_may_be_proven_by_signer_and_code_where_both_are_taken() -> None:
+    async def test(site: Site) -> None:
+        ask = renewal(await site.enroll())
+        taken = frozenset({CredentialKind.OWN_CERTIFICATE, CredentialKind.ONE_TIME_CODE})
+        await site.change_policy(bootstrap={"renewal_credentials": taken})
+        wanted, code = tcr(ask.csr), await site.code()
+        assert ask.held is not None
+        answers = []
+        for secret in ("guess", code):
+            proof = identity_proof_v2(secret, "pump-1", wanted)
+            content = a_pki_data(wanted, controls=[identification("pump-1"), proof])
+            answers.append(await send(site, signed_by(ask.held, content)))
+
+        assert [each.status for each in answers] == [403, 200]
+
+    on_a_site(test)
