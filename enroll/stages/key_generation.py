@@ -69,7 +69,7 @@ class PermitKey:
             return await self._shared_key(device_id, wanted.key_identifier.hex(), uow)
         records = list(await uow.certificates.of_device(device_id))
         shown = step.identified.authenticated.third_party
-        if shown is not None and shown.is_new and not shown.shared:
+        if shown is not None and shown.is_new and shown.record.device_id == device_id:
             records.append(shown.record)
         return recipient_among(records, wanted.key_identifier, self._clock.now())
 

@@ -1,6 +1,7 @@
 """Keys made for devices: how they leave, plain, or encrypted to whom (RFC 7030 §4.4.2)."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,9 +15,12 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 
+from enroll.credentials import CredentialKind
+from enroll.policy.registration_authorities import CMC_RA
 from enroll.profiles import CertificateProfile, KeyUsageBit
+from enroll.trust import TrustPurpose
 from tests.support.builders import a_certificate_profile, a_decryption_key, a_policy
-from tests.support.csr import a_key, attribute, raw_csr, some_key_usage
+from tests.support.csr import a_key, a_name, attribute, raw_csr, some_key_usage
 from tests.support.enrollment import (
     OPERATOR,
     Held,
@@ -386,6 +390,29 @@ def test_est_K9_to_the_makers_certificate_at_its_first_use(bears_identifier: boo
         content_key = key.decrypt(info.chosen["encrypted_key"].native, oaep)
         signer = x509.load_der_x509_certificate((await a_signer(site)).certificates[0])
         check_signed(opened(answer, content_key), answer, signer)
+
+    asyncio.run(run())
+
+
+def test_est_K9_a_registration_authority_is_no_recipient_of_a_devices_key() -> None:
+    async def run() -> None:
+        taken = frozenset({CredentialKind.RA})
+        profile = key_policy().enrollment_profiles["bootstrap"]
+        site = await a_site(
+            maker(purpose=TrustPurpose.RA), replace(profile, initial_credentials=taken)
+        )
+        key = a_key("rsa-2048")
+        usage = some_key_usage(digital_signature=True, key_encipherment=True)
+        leaf = idevid(key=key, extensions=((usage, True), (x509.ExtendedKeyUsage([CMC_RA]), False)))
+        held = Held(der=leaf.public_bytes(Encoding.DER), key=key)
+        wish = third_party_ask(held=held, subject=a_name("pump-1"))
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+
+        answer = await ask_for_key(site, wish, to_certificate(own.digest))
+
+        assert answer.status == 400
+        assert (await site.attempts())[0].finding == "recipient_unknown"
+        await nothing_happened(site)
 
     asyncio.run(run())
 
