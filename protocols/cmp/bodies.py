@@ -22,7 +22,7 @@ from protocols.cmp.messages import (
     RevDetails,
     RevReqContent,
 )
-from protocols.crmf.decode import decode_messages
+from protocols.crmf.decode import read_message
 from protocols.crmf.template import read_template
 from protocols.limits import DEFAULT_LIMITS, DERLimits, check_der
 from protocols.request_attributes import extension_values
@@ -62,7 +62,9 @@ def decode_body(message: PKIMessage, limits: DERLimits = DEFAULT_LIMITS) -> Body
 
 
 def _requests(content: der.Element, limits: DERLimits) -> CertReqMessages:
-    return CertReqMessages(messages=decode_messages(content.whole, limits))
+    del limits
+    messages = _several(content, "CertReqMessages")
+    return CertReqMessages(messages=tuple(read_message(each) for each in messages))
 
 
 def _pkcs10(content: der.Element, limits: DERLimits) -> CertificationRequest:

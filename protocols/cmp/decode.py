@@ -1,7 +1,7 @@
 """DER to `PKIMessage` (RFC 9810 §5.1): strict, bounded, and every octet kept that is protected."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from enroll.failures import EnrollmentError, Malformed
@@ -229,7 +229,8 @@ def _time(element: der.Element) -> datetime:
     text = element.content
     if len(text) != _GENERALIZED_TIME_OCTETS or text[-1:] != b"Z" or not text[:-1].isdigit():
         raise Malformed("a GeneralizedTime is not YYYYMMDDHHMMSSZ")
-    return datetime.strptime(text[:-1].decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    day, time = text[:8].decode(), text[8:].decode()
+    return datetime.fromisoformat(f"{day}T{time}")
 
 
 def _wait_time(value: bytes | None) -> datetime | None:

@@ -61,9 +61,10 @@ class PasswordBasedMAC:
     mac: str
 
     def derive(self, secret: bytes) -> bytes:
+        owf = getattr(hashlib, self.owf)
         key = secret + self.salt
         for _ in range(self.iterations):
-            key = hashlib.new(self.owf, key).digest()
+            key = owf(key).digest()
         return key
 
 
