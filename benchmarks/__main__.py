@@ -21,7 +21,15 @@ QUICK = (
     "issue_certificate",
     "tls_transport",
 )
-LONG = ("cms_codec", "cms_oracle", "enroll_scep", "est_codec", "est_linking", "many_devices")
+LONG = (
+    "cms_codec",
+    "cms_oracle",
+    "enroll_scep",
+    "est_codec",
+    "est_linking",
+    "many_devices",
+    "scep_oracle",
+)
 _PART = 4
 """With `--quick`, this part of the requests is sent: enough to see that all works."""
 

@@ -9,15 +9,23 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from enroll.failures import EnrollmentError, Malformed
 from enroll.request import CertificateRequest
+from protocols import pkcs10_form
 from protocols.limits import DEFAULT_LIMITS, DERLimits
 from protocols.names import read_general_names, read_name
-from protocols.pkcs10_form import Parts, take_apart, take_apart_keyless
+from protocols.pkcs10_form import Parts
 from protocols.request_attributes import Wishes, read_attributes
 from protocols.signatures import bare_request, check_signature
 
 _NO_WISHES = Wishes()
 
 T = TypeVar("T")
+
+
+class TakenApart(NamedTuple):
+    """A request of good form; nothing is proven yet."""
+
+    request: bytes
+    parts: Parts
 
 
 class Keyless(NamedTuple):
@@ -40,7 +48,19 @@ def decode(
     Raises Malformed, and EnrollmentError with UNSUPPORTED_ALGORITHM, BAD_CERTIFICATE_TEMPLATE
     or BAD_PROOF_OF_POSSESSION; nothing else, whatever the octets.
     """
-    return _guarded(lambda: _decode(request, limits, sha1=sha1))
+    return read(take_apart(request, limits, sha1=sha1), limits)
+
+
+def take_apart(
+    request: bytes, limits: DERLimits = DEFAULT_LIMITS, *, sha1: bool = False
+) -> TakenApart:
+    """Do the first half of `decode`: the form, the algorithms, and the key's size and form."""
+    return _guarded(lambda: TakenApart(request, pkcs10_form.take_apart(request, limits, sha1=sha1)))
+
+
+def read(taken: TakenApart, limits: DERLimits = DEFAULT_LIMITS) -> CertificateRequest:
+    """Do the second half of `decode`: the proof of possession, and then what is asked for."""
+    return _guarded(lambda: _read(taken.request, taken.parts, limits))
 
 
 def decode_without_key(request: bytes, limits: DERLimits = DEFAULT_LIMITS) -> Keyless:
@@ -61,8 +81,7 @@ def _guarded(read: Callable[[], T]) -> T:
         raise Malformed(f"the certification request cannot be read: {error!s:.200}") from error
 
 
-def _decode(request: bytes, limits: DERLimits, *, sha1: bool) -> CertificateRequest:
-    parts = take_apart(request, limits, sha1=sha1)
+def _read(request: bytes, parts: Parts, limits: DERLimits) -> CertificateRequest:
     bare = _without_attributes(request, parts)
     public_key = bare.public_key()
     check_signature(bare, public_key, parts.key, parts.algorithm, parts.signature, parts.info)
@@ -71,7 +90,7 @@ def _decode(request: bytes, limits: DERLimits, *, sha1: bool) -> CertificateRequ
 
 
 def _decode_without_key(request: bytes, limits: DERLimits) -> Keyless:
-    parts = take_apart_keyless(request, limits)
+    parts = pkcs10_form.take_apart_keyless(request, limits)
     wishes = read_attributes(parts.attributes, limits)
     wanted = _request(request, read_name(parts.subject), wishes, None, b"")
     return Keyless(wanted, parts.spki, parts.attributes)

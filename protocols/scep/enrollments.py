@@ -1,12 +1,14 @@
 """PKCSReq and RenewalReq: a sealed certification request, and who proved what by sending it."""
 
 from dataclasses import replace
+from typing import NoReturn
 
 from enroll.credentials import ChallengePassword, Credential, SignerCertificate
 from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
 from protocols import pkcs10
 from protocols.cms.identifiers import public_key_info
+from protocols.limits import check_der
 from protocols.scep.envelopes import open_envelope, recipient_of
 from protocols.scep.exchange import SealedExchange
 from protocols.scep.message import PKIMessage
@@ -36,7 +38,9 @@ def open_enrollment(message: PKIMessage, terms: Terms, origin: RequestOrigin) ->
     try:
         opened = open_envelope(message, terms)
     except NotAuthenticated:
-        _is_of_signer(message, _read_decoy(terms))
+        # How long a refusal takes must not tell what was sealed: as much is read.
+        decoy = terms.authorities[0].decoy
+        _is_of_signer(message, pkcs10.decode(decoy.request, terms.limits))
         raise
     wanted = _read_request(message, opened.content, terms)
     if message.is_self_signed and not _is_of_signer(message, wanted):
@@ -65,18 +69,23 @@ def _read_request(message: PKIMessage, content: bytes, terms: Terms) -> Certific
     Anybody may seal a captured envelope anew under his own signature: then his key is not in it.
     """
     try:
-        return pkcs10.decode(content, terms.limits, sha1=terms.options.legacy)
+        taken = pkcs10.take_apart(content, terms.limits, sha1=terms.options.legacy)
     except EnrollmentError as error:
-        own = message.is_self_signed and public_key_info(message.signer).whole in content
-        if own and error.reason in _TOLD:
-            raise
-        _read_decoy(terms)
-        raise NotAuthenticated(error.detail, finding=error.finding) from error
+        pkcs10.read(terms.authorities[0].decoy, terms.limits)  # What would have followed.
+        _refuse(message, content, terms, error)
+    try:
+        return pkcs10.read(taken, terms.limits)
+    except EnrollmentError as error:
+        _refuse(message, content, terms, error)
 
 
-def _read_decoy(terms: Terms) -> CertificateRequest:
-    """Read a request all the same: how long a refusal takes must not tell what was sealed."""
-    return pkcs10.decode(terms.authorities[0].decoy, terms.limits)
+def _refuse(message: PKIMessage, content: bytes, terms: Terms, error: EnrollmentError) -> NoReturn:
+    # Either half ends before its end, and about so much of it is left.
+    check_der(terms.authorities[0].decoy.request, terms.limits)
+    own = message.is_self_signed and public_key_info(message.signer).whole in content
+    if own and error.reason in _TOLD:
+        raise error
+    raise NotAuthenticated(error.detail, finding=error.finding) from error
 
 
 def _is_of_signer(message: PKIMessage, wanted: CertificateRequest) -> bool:

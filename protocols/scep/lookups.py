@@ -1,5 +1,6 @@
 """CertPoll, GetCert and GetCRL: what a message asks about, and the list that is published."""
 
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 
@@ -11,7 +12,7 @@ from enroll.request import CertificateQuery, PollRequest, RequestOrigin
 from protocols import der
 from protocols.cms import certs_only
 from protocols.cms.identifiers import public_key_info
-from protocols.limits import DERLimits, check_der
+from protocols.limits import check_der
 from protocols.scep.envelopes import Opened, open_envelope, recipient_of
 from protocols.scep.exchange import SealedExchange
 from protocols.scep.message import PKIMessage
@@ -19,14 +20,16 @@ from protocols.scep.messages import Services
 from protocols.scep.terms import Terms
 from protocols.wire import WireResponse
 
+_ISSUER_AND_SERIAL = (der.SEQUENCE, der.INTEGER)
+"""IssuerAndSerialNumber (RFC 8894 §3.3.4): the issuer's name, and the number."""
+
 
 def open_poll(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> SealedExchange:
     """Ask what became of the transaction of this id, in the name of the signer's key.
 
     IssuerAndSubject, which is sealed, names neither and is not looked at (RFC 8894 §3.3.3).
     """
-    opened = open_envelope(message, terms)
-    _split(opened.content, (der.SEQUENCE, der.SEQUENCE), terms.limits)
+    opened, _ = _open(message, terms, (der.SEQUENCE, der.SEQUENCE))
     shown: tuple[Credential, ...] = ()
     if not message.is_self_signed:
         shown = (SignerCertificate(chain=(message.signer, *message.others)),)
@@ -42,12 +45,11 @@ def open_poll(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> Seale
 
 def open_query(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> SealedExchange:
     """Ask for a certificate by its issuer and serial number (RFC 8894 §4.5)."""
-    opened = open_envelope(message, terms)
-    issuer, serial = _issuer_and_serial(opened, terms.limits)
+    opened, (issuer, serial) = _open(message, terms, _ISSUER_AND_SERIAL)
     request = CertificateQuery(
         origin=origin,
-        issuer=issuer,
-        serial_number=f"{serial:x}",
+        issuer=issuer.whole,
+        serial_number=f"{int.from_bytes(serial.content):x}",
         shown=SignerCertificate(chain=(message.signer, *message.others)),
     )
     return _exchange(request, message, opened, terms)
@@ -55,10 +57,9 @@ def open_query(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> Seal
 
 def answer_crl(message: PKIMessage, terms: Terms, services: Services) -> WireResponse:
     """Answer with the CRL of the CA that issued the certificate named. Raises EnrollmentError."""
-    opened = open_envelope(message, terms)
-    issuer, _ = _issuer_and_serial(opened, terms.limits)
+    opened, (issuer, _) = _open(message, terms, _ISSUER_AND_SERIAL)
     recipient = recipient_of(message, opened, None)
-    revocation_list = services.revocation_list(issuer)
+    revocation_list = services.revocation_list(issuer.whole)
     if revocation_list is None:
         raise EnrollmentError(
             FailureReason.CERTIFICATE_UNKNOWN,
@@ -82,20 +83,33 @@ def _exchange(
     )
 
 
-def _issuer_and_serial(opened: Opened, limits: DERLimits) -> tuple[bytes, int]:
-    """Read IssuerAndSerialNumber (RFC 8894 §3.3.4): the issuer's name in DER, and the number."""
-    issuer, serial = _split(opened.content, (der.SEQUENCE, der.INTEGER), limits)
-    return issuer.whole, int.from_bytes(serial.content)
+def _open(
+    message: PKIMessage, terms: Terms, tags: tuple[int, ...]
+) -> tuple[Opened, list[der.Element]]:
+    """Open the envelope, and take apart what is in it.
+
+    How long it takes to refuse must not tell what was sealed: where nothing can be taken apart,
+    something else is.
+    """
+    try:
+        opened = open_envelope(message, terms)
+    except NotAuthenticated:
+        with suppress(NotAuthenticated):
+            _split(terms.authorities[0].decoy.request, tags, terms)
+        raise
+    return opened, _split(opened.content, tags, terms)
 
 
-def _split(content: bytes, tags: tuple[int, ...], limits: DERLimits) -> list[der.Element]:
+def _split(content: bytes, tags: tuple[int, ...], terms: Terms) -> list[der.Element]:
     """Take what was sealed apart: a SEQUENCE of these.
 
     Raises NotAuthenticated, as for everything that is wrong within an envelope.
     """
     try:
-        check_der(content, limits)
+        check_der(content, terms.limits)
     except EnrollmentError as error:
+        # What is no DER mostly ends at once.
+        check_der(terms.authorities[0].decoy.request, terms.limits)
         raise NotAuthenticated(error.detail, finding=error.finding) from error
     (outer,) = der.split(content)
     parts = der.split(outer.content) if outer.tag == der.SEQUENCE else []

@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AttributeOID
 
 from enroll.options import SCEPOptions
+from protocols import pkcs10
 from protocols.cms.digests import Digest
 from protocols.cms.signed_data import Signer
+from protocols.pkcs10 import TakenApart
 
 PKI_MESSAGE = "application/x-pki-message"
 CA_CERTIFICATE = "application/x-x509-ca-cert"
@@ -82,14 +84,15 @@ class RegistrationAuthority:
     """Who takes the messages in and signs the answers, so that no CA key decrypts (RFC 8894 §7.2).
 
     `key` decrypts; `signers` signs, by digest. `decoy` is a certification request that is read in
-    place of one that cannot be, so that a refusal takes as long whatever it is for.
+    place of one that cannot be, so that a refusal takes as long whatever it is for; taken apart, it
+    is read in place of one that is of no good form.
     """
 
     certificate: x509.Certificate
     der: bytes
     key: rsa.RSAPrivateKey
     signers: Mapping[Digest, Signer]
-    decoy: bytes
+    decoy: TakenApart
 
     @classmethod
     def holding(cls, certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> Self:
@@ -104,7 +107,7 @@ class RegistrationAuthority:
             der=certificate.public_bytes(Encoding.DER),
             key=key,
             signers={each: Signer.holding(certificate, key, digest=each) for each in Digest},
-            decoy=decoy.sign(key, hashes.SHA256()).public_bytes(Encoding.DER),
+            decoy=pkcs10.take_apart(decoy.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)),
         )
 
 

@@ -18,7 +18,6 @@ EXPERIMENTS = {
     "scep": "1,000,000 mutated messages of SCEP, in process, at each of their depths",
     "scep_wire": "100,000 mutated messages and queries of SCEP over HTTP",
     "wire": "100,000 mutated requests over HTTP, every operation of EST, to a server of its own",
-    "scep_mutants": "100,000 mutated messages of SCEP, damaged at each of their layers, in process",
     "slow": "thousands of slow connections beside good clients",
     "kill": "a server that is killed again and again while devices enroll",
 }

@@ -100,7 +100,7 @@ async def _send_all(
             note_memory(tally, number)
             progress.at(number, total, f"worst {tally.worst * 1000:.0f} ms")
     finally:
-        await works.office.close()
+        await works.close()
     return tally, answers
 
 
