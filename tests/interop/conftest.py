@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from server.home import Home
+from tests.support.coroutines import pytest_pyfunc_call, runner
 from tests.support.device import Device
 from tests.support.installation import Installation, Running
 from tests.support.lint import check_home
 from tests.support.postgresql import DATABASES, database_options
+
+__all__ = ["pytest_pyfunc_call", "runner"]
 
 
 @pytest.fixture(scope="module", params=DATABASES)

@@ -2,6 +2,8 @@
 
 import asyncio
 from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
 from cryptography import x509
 
@@ -13,6 +15,9 @@ from enroll.profiles import KeyAlgorithm, PolicySnapshot, ProtocolName
 from enroll.request import Operation
 from enroll.result import Issued, Pending, Rejected
 from enroll.ruling import Ruling
+from registry.memory import MemoryRegistry
+from registry.memory.tables import Tables
+from registry.memory.unit_of_work import MemoryUnitOfWork
 from tests.support import arrangements
 from tests.support.approvals import a_manual_group, approve
 from tests.support.builders import (
@@ -36,6 +41,37 @@ from tests.support.registries import store
 SITE_IN_NAMES = (("CN", "{name}"), ("OU", "{attribute.site}"))
 DENIED = Ruling(allowed=False, reason="not in the inventory")
 AWAY = AuthorityUnavailable("nobody answers", finding="webhook_unavailable", retry_after=10)
+
+
+class WatchedRegistry(MemoryRegistry):
+    """Counts the units of work that are open, and the most that ever were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = self.most = 0
+
+    def unit_of_work(self) -> MemoryUnitOfWork:
+        return _WatchedUnit(super().unit_of_work().tables, self)
+
+
+class _WatchedUnit(MemoryUnitOfWork):
+    def __init__(self, tables: Tables, registry: WatchedRegistry) -> None:
+        super().__init__(tables)
+        self._registry = registry
+
+    async def __aenter__(self) -> Self:
+        self._registry.open += 1
+        self._registry.most = max(self._registry.most, self._registry.open)
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._registry.open -= 1
+        await super().__aexit__(exc_type, exc, traceback)
 
 
 def asking(policy: PolicySnapshot | None = None) -> PolicySnapshot:
@@ -305,6 +341,21 @@ async def test_a_key_made_here_is_asked_about_once_before_there_is_any() -> None
     assert given.status == 200
     (question,) = site.decision_maker.asked
     assert (question.spki_sha256, question.key_algorithm) == (None, KeyAlgorithm.P_256)
+
+
+async def test_no_view_of_the_database_is_held_while_somebody_is_asked() -> None:
+    registry = WatchedRegistry()
+    site, ask = await answered(Ruling(allowed=True), registry=registry)
+    site.decision_maker.until = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        sent = group.create_task(site.send(ask))
+        await site.decision_maker.was_asked.wait()
+        while_asking = registry.open
+        site.decision_maker.until.set()
+
+    assert isinstance(sent.result(), Issued)
+    assert while_asking == 0
+    assert registry.most == 1
 
 
 async def test_a_request_that_is_decided_anew_is_not_asked_about_again() -> None:

@@ -5,11 +5,7 @@ import json
 
 import pytest
 
-from enroll.credentials import CredentialKind
 from enroll.failures import AuthorityUnavailable
-from enroll.profiles import KeyAlgorithm, ProtocolName
-from enroll.request import Operation
-from enroll.ruling import Question
 from server.clock import SystemClock
 from server.webhooks import (
     MAXIMUM_ANSWER,
@@ -20,28 +16,9 @@ from server.webhooks import (
     signed_headers,
 )
 from tests.support.openssl import openssl
+from tests.support.questions import QUESTION
 
 SETTABLE = frozenset({"site", "bad key", "owner"})
-QUESTION = Question(
-    webhook="inventory",
-    correlation_id="00c0ffee00c0ffee",
-    protocol=ProtocolName.SCEP,
-    operation=Operation.INITIAL,
-    profile="bootstrap",
-    device_id="0198",
-    device_name="pump-1",
-    device_serial_number=None,
-    group="default",
-    attributes={"site": "Malmö"},
-    subject="CN=pump-1",
-    names=("dns:pump-1.example",),
-    spki_sha256="ab" * 32,
-    key_algorithm=KeyAlgorithm.P_256,
-    credential=CredentialKind.ONE_TIME_CODE,
-    registration_authority=None,
-    peer_address="192.0.2.7",
-)
-
 NO_DECISION = {
     b"": "not one JSON document",
     b"yes": "not one JSON document",
