@@ -307,6 +307,8 @@ async def test_it_is_asked_before_a_person_is_and_not_again_when_that_person_agr
     assert len(site.decision_maker.asked) == 1
     (order,) = await site.orders()
     assert order.state is OrderState.ISSUED
+    told = [each for each in await site.events() if "before" in each.facts]
+    assert [each.facts["webhook"] for each in told if "webhook" in each.facts] == ["inventory"]
 
 
 async def test_what_is_denied_waits_for_nobody() -> None:
