@@ -9,8 +9,9 @@ from enroll.credentials import (
     ShownCertificate,
     proving_certificate,
 )
-from enroll.failures import NotAuthenticated
+from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
 from enroll.options import ChallengePasswordRule
+from enroll.ports import DeviceKey
 from enroll.profiles import ProtocolName
 from enroll.shared_secrets import names_in
 from enroll.steps import Addressed
@@ -59,3 +60,16 @@ def takes(step: Addressed, secret: Secret | None) -> bool:
     if isinstance(secret, HTTPBasic | HTTPDigest):
         return secret.scheme in step.profile.est.http_authentication
     return secret is not None
+
+
+def check_uncompromised(key: DeviceKey | None) -> None:
+    """Refuse a certificate whose key is known to be compromised, whichever certificate told that.
+
+    Raises EnrollmentError (CERTIFICATE_REVOKED).
+    """
+    if key is not None and key.compromised:
+        raise EnrollmentError(
+            FailureReason.CERTIFICATE_REVOKED,
+            "the key of the presented certificate is known to be compromised",
+            finding="key_compromised",
+        )

@@ -30,7 +30,7 @@ from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
 from enroll.profiles import CertificateClass
 from enroll.request import Operation, accepted_credentials
 from enroll.shared_secrets import ByGroupSecret
-from enroll.shown import shown_by, takes
+from enroll.shown import check_uncompromised, shown_by, takes
 from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
 
@@ -239,6 +239,7 @@ class Authenticate:
         try:
             self._authority.check_issued(record)
             check_valid_now(record, self._clock.now(), grace)
+            check_uncompromised(await uow.keys.find(record.spki_sha256))
             _check_client_purpose(record.certificate)
         except EnrollmentError as error:
             trace.failed("client certificate", error.finding)

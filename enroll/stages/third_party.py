@@ -23,6 +23,7 @@ from enroll.policy.third_party import (
 from enroll.policy.trust_anchors import is_shared, objection, values_in
 from enroll.ports import Clock, UnitOfWork
 from enroll.resolution import the_one_device
+from enroll.shown import check_uncompromised
 from enroll.steps import ActingAuthority, Addressed, Authenticated, ThirdPartyCertificate
 from enroll.trace import DecisionTrace
 from enroll.trust import TrustAnchor, TrustPurpose
@@ -241,15 +242,8 @@ async def _check_key(
 ) -> None:
     """Demand that the key in the certificate is nobody else's, and not compromised."""
     key = await uow.keys.find(path.certificates[0].spki_sha256)
-    if key is None:
-        return
-    if key.compromised:
-        raise EnrollmentError(
-            FailureReason.CERTIFICATE_REVOKED,
-            "the key of the presented certificate is known to be compromised",
-            finding="key_compromised",
-        )
-    if not shared and key.device_id not in {None, device.device_id}:
+    check_uncompromised(key)
+    if key is not None and not shared and key.device_id not in {None, device.device_id}:
         trace.rivals = (str(key.device_id),)
         raise NotAuthorized(
             f"the key of the presented certificate belongs to device {key.device_id}",

@@ -349,6 +349,15 @@ async def compromised_key(site: Site) -> Ask:
     return by_code("pump-1", await site.code(), key=held.key)
 
 
+async def compromised_key_of_another_certificate(site: Site) -> Ask:
+    """Show a certificate whose key another one had that was revoked for its compromise."""
+    bootstrap = await site.enroll()
+    twin = await site.obtain(by_certificate(bootstrap, subject=a_name("pump-1"), key=bootstrap.key))
+    record = await site.record_of(twin)
+    await site.lifecycle.revoke(record, RevocationReason.KEY_COMPROMISE, actor=OPERATOR)
+    return by_certificate(bootstrap, subject=a_name("pump-1"))
+
+
 async def first_enrollment_when_the_clock_went_back(site: Site) -> Ask:
     await site.enroll("pump-2")
     ask = await first_enrollment(site)

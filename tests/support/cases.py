@@ -206,6 +206,13 @@ _KEYS = (
     _refused("lifecycle-2.7g", a.key_of_another, "key_reuse", fault="publicKey"),
     _refused("security-C5", a.compromised_key, "key_compromised", REGISTERED, fault="publicKey"),
     _refused(
+        "security-C5",
+        a.compromised_key_of_another_certificate,
+        "key_compromised",
+        REGISTERED,
+        reason=FailureReason.CERTIFICATE_REVOKED,
+    ),
+    _refused(
         "security-C4",
         a.first_enrollment,
         "key_not_allowed",

@@ -542,3 +542,18 @@ async def _show_with(site: Site, leaf: x509.Certificate, password: str) -> Enrol
     return await site.pipeline.handle(
         replace(request, certificate_request=asked, credentials=shown)
     )
+
+
+async def test_security_C5_an_authority_of_a_compromised_key_speaks_for_nobody() -> None:
+    site = await a_site(a_group())
+    _, record = await appointed(site)
+    await site.lifecycle.revoke(record, RevocationReason.KEY_COMPROMISE, actor=OPERATOR)
+    again = await appoint(site)
+
+    result = await refused(site, again.certificate)
+
+    assert (result.reason, result.finding) == (
+        FailureReason.CERTIFICATE_REVOKED,
+        "key_compromised",
+    )
+    assert not await site.certificates()
