@@ -1,12 +1,14 @@
-"""PostgreSQL gone, restarted or silent: 503, nothing half done, served again by itself."""
+"""PostgreSQL gone, restarted, full or silent: 503, nothing half done, served again by itself."""
 
 import signal
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from tests.support.device import Answer, Device
@@ -15,6 +17,14 @@ from tests.support.postgresql import Cluster, cluster
 
 SECONDS = 1.0
 RECOVERED = 5.0
+LARGEST_FILE = 16 * 1024 * 1024
+"""As large as a segment of the write-ahead log, which has to be writable on a full disk too."""
+
+FILL = """
+    INSERT INTO attempts (attempt_id, occurred_at, outcome, document)
+    SELECT 'filler', '2026-01-01T00:00:00.000000+00:00', 'denied', repeat('x', 1700)
+    FROM generate_series(1, 12000)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +76,46 @@ def send(number: signal.Signals, processes: Iterable[psutil.Process]) -> None:
             each.send_signal(number)
 
 
+@contextmanager
+def full(installation: Installation, database: Cluster) -> Iterator[None]:
+    """Let no file of the database grow beyond what the table of attempts has by then.
+
+    It is the sessions that are held to it, and what makes them, for the disk is not the test's.
+    """
+    with psycopg.connect(database_url(installation), autocommit=True) as connection:
+        connection.execute(FILL)
+        connection.execute("VACUUM FULL attempts")  # No page keeps room that a session knows of.
+        sessions = [
+            pid
+            for (pid,) in connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'enrollment-server'"
+            )
+        ]
+    limit_files([database.process.pid, *sessions], str(LARGEST_FILE))
+    try:
+        yield
+    finally:
+        limit_files([database.process.pid, *sessions], "unlimited")
+
+
+def limit_files(sessions: Iterable[int], octets: str) -> None:
+    """Set the soft limit of those that still run, as the user whose they are."""
+    for pid in sessions:
+        with suppress(psutil.NoSuchProcess):
+            user = psutil.Process(pid).username()
+            words = ("prlimit", "--pid", str(pid), f"--fsize={octets}:unlimited")
+            subprocess.run(words, check=True, user=user)
+
+
+def database_url(installation: Installation) -> str:
+    (line,) = [
+        each
+        for each in (installation.home / "enroll.toml").read_text().splitlines()
+        if each.startswith("url = ")
+    ]
+    return line.partition('"')[2].rstrip('"')
+
+
 def unavailable(answer: Answer) -> bool:
     return answer.status == 503 and "retry-after: " in answer.headers.lower()
 
@@ -113,3 +163,22 @@ def test_a_database_that_says_nothing_is_503_in_time(device: Device, database: C
     assert waited < 10 * SECONDS
     assert served.status == 200
     assert len(device.installation.json("certificate", "list", "--device", "silent")) == 1
+
+
+def test_a_database_that_is_full_is_503_until_there_is_room(
+    device: Device, installation: Installation, database: Cluster
+) -> None:
+    body, user = begin(device, "full")
+    other = device.request("other", "x")
+    assert device.post("simpleenroll", other, user="nobody:x").status == 401
+
+    with full(installation, database):
+        # What is left of the table's last page takes some attempts still.
+        answers = [device.post("simpleenroll", other, user="nobody:x") for _ in range(20)]
+        refused = device.post("simpleenroll", body, user=user)
+    served = ask_until_served(device, body, user)
+
+    assert {each.status for each in answers[-3:]} == {503}
+    assert unavailable(refused)
+    assert served.status == 200
+    assert len(device.installation.json("certificate", "list", "--device", "full")) == 1

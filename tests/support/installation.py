@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.command import Ended, command
+from tests.support.waiting import within
 
 ENROLL = (sys.executable, "-m", "server.cli")
 STARTING_SECONDS = 30
@@ -110,16 +111,7 @@ def _free(options: tuple[str, ...]) -> list[str]:
 
 def when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Running:
     """Wait for the ready file: it comes by rename, so it is whole when it is there."""
-    with subprocess.Popen(
-        [
-            "sh",
-            "-c",
-            'until [ -e "$0" ] || ! kill -0 "$1" 2>/dev/null; do sleep 0.05; done',
-            str(ready),
-            str(process.pid),
-        ]
-    ) as waiting:
-        waiting.wait(STARTING_SECONDS)
+    within(STARTING_SECONDS, lambda: ready.exists() or process.poll() is not None)
     assert ready.exists(), f"the server did not start: {log.read_text()[-2000:]}"
     found = json.loads(ready.read_text())
     assert found["pid"] == process.pid
