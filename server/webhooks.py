@@ -9,6 +9,7 @@ import re
 import secrets
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -33,6 +34,11 @@ SECRET_LENGTHS = range(24, 65)
 IDLE_SECONDS = 4.0
 """How long an idle connection is kept: less than the five seconds after which many servers go."""
 RETRY_AFTER = 10
+WAITING = 8
+"""How many questions may be under way for each connection; one more is refused at once.
+
+A receiver that is silent would keep requests of other profiles from their turn.
+"""
 
 Observe = Callable[[str, str, float], None]
 """Told after each question: the webhook, `allow`, `deny`, `enrich` or `failed`, and the seconds."""
@@ -77,6 +83,7 @@ class Webhooks:
         self._webhooks = webhooks
         self._clock = clock
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._under_way: Counter[str] = Counter()
         self.observe: Observe = _unobserved
 
     async def rule(self, question: Question) -> Ruling:
@@ -90,6 +97,7 @@ class Webhooks:
                 retry_after=60,
             )
         begin, outcome = time.monotonic(), "failed"
+        self._under_way[webhook.name] += 1
         try:
             answer = decode_answer(await self._answer(webhook, question), webhook.attributes)
             outcome = answer.decision
@@ -102,6 +110,7 @@ class Webhooks:
                 retry_after=RETRY_AFTER,
             ) from error
         finally:
+            self._under_way[webhook.name] -= 1
             self.observe(webhook.name, outcome, time.monotonic() - begin)
         return Ruling(
             allowed=answer.decision != "deny",
@@ -116,6 +125,8 @@ class Webhooks:
 
     async def _answer(self, webhook: Webhook, question: Question) -> bytes:
         """Send the question and read what comes back, all of it in time. Raises WebhookFailed."""
+        if self._under_way[webhook.name] > webhook.concurrent * WAITING:
+            raise WebhookFailed("too many questions wait for it already")
         body = encode_question(question)
         headers = signed_headers(webhook.key, body, int(self._clock.now().timestamp()))
         try:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from enroll.failures import NotAuthorized
+from enroll.orders import OrderState
 from enroll.policy.wishes import shown_names, shown_subject
 from enroll.ruling import Enrichment, Question, Ruling, Unanswered
 from enroll.stages.authorize import check_names
@@ -15,11 +16,12 @@ CHECK = "webhook"
 def consult(step: Authorized | Held, trace: DecisionTrace) -> Authorized | Held:
     """Apply the ruling that the trace brings along.
 
-    What has an order was asked about when that was opened. Raises Unanswered if there is no ruling
-    on this very question yet, NotAuthorized if it is no.
+    What waits for a person was asked about before it did, and what a person approved is that
+    person's to answer for. Raises Unanswered if there is no ruling on this very question yet,
+    NotAuthorized if it is no.
     """
     name = step.identified.authenticated.addressed.profile.decision_webhook
-    if name is None or step.order is not None:
+    if name is None or _is_a_persons(step):
         return step
     question = _question(name, step)
     answered = trace.answered
@@ -38,6 +40,13 @@ def consult(step: Authorized | Held, trace: DecisionTrace) -> Authorized | Held:
         return step
     trace.passed(CHECK, _note(name, f"sets {', '.join(sorted(enrichment.after))}", ruling))
     return _enriched(step, enrichment, trace)
+
+
+def _is_a_persons(step: Authorized | Held) -> bool:
+    """Tell whether an order has it in hand; one that nobody has to decide any more does not."""
+    if step.order is None:
+        return False
+    return isinstance(step, Held) or step.order.state is OrderState.APPROVED
 
 
 def _question(name: str, step: Authorized | Held) -> Question:

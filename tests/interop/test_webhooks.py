@@ -19,7 +19,7 @@ from enroll.ruling import Ruling
 from server.clock import SystemClock
 from server.config.model import WebhookSection
 from server.home import Home
-from server.webhooks import MAXIMUM_ANSWER, Webhooks, open_webhooks
+from server.webhooks import MAXIMUM_ANSWER, WAITING, Webhooks, open_webhooks
 from tests.support.device import Device
 from tests.support.installation import Installation, Running
 from tests.support.openssl import make_key, make_request, openssl
@@ -208,6 +208,27 @@ async def test_waiting_for_a_free_connection_is_part_of_the_time(
     assert all(isinstance(each, AuthorityUnavailable) for each in results)
     assert elapsed < AMPLE
     assert receiver.connections <= 4  # Two at a time, and what was freed at the very end.
+
+
+async def test_what_finds_too_many_waiting_is_refused_at_once(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    receiver.silent = True
+    webhooks = webhooks_to(receiver.url, tmp_path, concurrent=1)
+    waiting = [asyncio.create_task(webhooks.rule(QUESTION)) for _ in range(WAITING)]
+    await asyncio.sleep(0)  # Each has begun.
+    begin = time.monotonic()
+
+    with pytest.raises(AuthorityUnavailable, match="too many questions"):
+        await webhooks.rule(QUESTION)
+    elapsed = time.monotonic() - begin
+    receiver.silent = False
+    receiver.ended.set()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    ruling = await ruled(webhooks)
+
+    assert elapsed < 1
+    assert ruling.allowed
 
 
 async def test_lifecycle_SM12_a_receiver_that_is_not_there_decides_nothing(

@@ -22,6 +22,7 @@ from tests.support import arrangements
 from tests.support.approvals import a_manual_group, approve
 from tests.support.builders import (
     a_certificate_profile,
+    a_group,
     a_policy,
 )
 from tests.support.csr import a_name, raw_csr
@@ -309,6 +310,19 @@ async def test_it_is_asked_before_a_person_is_and_not_again_when_that_person_agr
     assert order.state is OrderState.ISSUED
     told = [each for each in await site.events() if "before" in each.facts]
     assert [each.facts["webhook"] for each in told if "webhook" in each.facts] == ["inventory"]
+
+
+async def test_what_nobody_has_to_decide_any_more_is_asked_about() -> None:
+    site = await open_site(held_for_people())
+    ask = await arrangements.first_enrollment(site)
+    await site.wait(ask)
+    await store(site.registry, lambda uow: uow.policy.put_group(a_group()))
+    site.decision_maker.ruling = DENIED
+
+    refused = await site.be_refused(ask)
+
+    assert refused.finding == "webhook_denied"
+    assert await site.certificates() == []
 
 
 async def test_what_is_denied_waits_for_nobody() -> None:
