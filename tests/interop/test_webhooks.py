@@ -29,6 +29,7 @@ from tests.support.webhooks import ALLOW, SECRET, Receiver, a_receiver
 pytestmark = pytest.mark.interop
 CLIENT = Path(__file__).parent.parent / "support" / "scep_client.sh"
 PATIENCE = 0.3
+COMPOSURE = 1.5
 AMPLE = 5.0
 
 
@@ -196,18 +197,29 @@ async def test_waiting_for_a_free_connection_is_part_of_the_time(
     receiver: Receiver, tmp_path: Path
 ) -> None:
     receiver.silent = True
-    webhooks = webhooks_to(receiver.url, tmp_path, timeout_seconds=PATIENCE, concurrent=2)
+    webhooks = webhooks_to(receiver.url, tmp_path, timeout_seconds=PATIENCE, concurrent=1)
     begin = time.monotonic()
 
     results = await asyncio.gather(
-        *(webhooks.rule(QUESTION) for _ in range(20)), return_exceptions=True
+        *(webhooks.rule(QUESTION) for _ in range(WAITING)), return_exceptions=True
     )
     elapsed = time.monotonic() - begin
     await webhooks.close()
 
     assert all(isinstance(each, AuthorityUnavailable) for each in results)
     assert elapsed < AMPLE
-    assert receiver.connections <= 4  # Two at a time, and what was freed at the very end.
+
+
+async def test_no_more_connections_are_open_than_are_configured(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    webhooks = webhooks_to(receiver.url, tmp_path, concurrent=2)
+
+    rulings = await asyncio.gather(*(webhooks.rule(QUESTION) for _ in range(16)))
+    await webhooks.close()
+
+    assert all(each.allowed for each in rulings)
+    assert (len(receiver.asked), receiver.connections) == (16, 2)
 
 
 async def test_what_finds_too_many_waiting_is_refused_at_once(
@@ -313,7 +325,7 @@ def server(installation: Installation, asked: Receiver) -> Iterator[Running]:
     with (installation.home / "enroll.toml").open("a") as file:
         file.write(
             f"\n[webhooks.inventory]\nurl = '{asked.url}'\nsecret_file = 'keys/inventory'\n"
-            f"timeout_seconds = {PATIENCE}\nattributes = ['site']\n"
+            f"timeout_seconds = {COMPOSURE}\nattributes = ['site']\n"
         )
     installation.run("profile", "set", "bootstrap", "decision_webhook=inventory")
     names = "subject=CN={name},OU={attribute.site}"
