@@ -1,5 +1,7 @@
 """A key may be made for this device, and it is known to whom it may leave."""
 
+from hashlib import sha256
+
 from cryptography.exceptions import InvalidTag
 
 from enroll.failures import EnrollmentError, FailureReason
@@ -17,6 +19,7 @@ from enroll.policy.key_generation import (
     recipient_among,
     refused_recipient,
 )
+from enroll.policy.keys import spki_of
 from enroll.ports import Clock, CodeVault, UnitOfWork
 from enroll.steps import Authorized, Held, KeyPermitted
 from enroll.trace import DecisionTrace
@@ -71,7 +74,13 @@ class PermitKey:
         shown = step.identified.authenticated.third_party
         if shown is not None and shown.is_new and shown.record.device_id == device_id:
             records.append(shown.record)
-        return recipient_among(records, wanted.key_identifier, self._clock.now())
+        found = recipient_among(records, wanted.key_identifier, self._clock.now())
+        key = await uow.keys.find(sha256(spki_of(found.public_key())).hexdigest())
+        if key is not None and key.compromised:
+            raise refused_recipient(
+                "the key to encrypt with is known to be compromised", "recipient_compromised"
+            )
+        return found
 
     async def _shared_key(self, device_id: str, identifier: str, uow: UnitOfWork) -> SharedKey:
         kept = await uow.decryption_keys.find(device_id, identifier)

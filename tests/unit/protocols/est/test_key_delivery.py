@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 
+from enroll.certificates import RevocationReason
 from enroll.credentials import CredentialKind
 from enroll.policy.registration_authorities import CMC_RA
 from enroll.profiles import CertificateProfile, KeyUsageBit
@@ -433,6 +434,26 @@ def test_est_K9_a_certificate_that_ended_is_no_recipient() -> None:
 
         assert answer.status == 400
         assert (await site.attempts())[0].finding == "recipient_unknown"
+
+    asyncio.run(run())
+
+
+def test_security_C5_nothing_is_encrypted_to_a_compromised_key() -> None:
+    async def run() -> None:
+        site = await site_of(ENCIPHERS)
+        held = await holder(site, "rsa-2048")
+        est = key_policy().enrollment_profiles["bootstrap"].est
+        await site.change_policy(bootstrap={"est": est})
+        twin = await site.obtain(by_certificate(held, key=held.key))
+        record = await site.record_of(twin)
+        await site.lifecycle.revoke(record, RevocationReason.KEY_COMPROMISE, actor=OPERATOR)
+        site.clock.advance(timedelta(minutes=1))
+        named = to_certificate(key_identifier(held.certificate))
+
+        answer = await ask_for_key(site, by_code("pump-1", await site.code()), named)
+
+        assert answer.status == 400
+        assert (await site.attempts())[0].finding == "recipient_compromised"
 
     asyncio.run(run())
 
