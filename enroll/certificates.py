@@ -72,7 +72,9 @@ class CertificateRecord:
     """A certificate as the registry keeps it. `device_id` is None for the server's own.
 
     `serial_number` is lower-case hex, `fingerprint` and `spki_sha256` SHA-256 in lower-case hex.
-    `credential_id` names what was shown to obtain it (see `Authentication`).
+    `credential_id` names what was shown to obtain it (see `Authentication`), `transaction` the
+    protocol's exchange that gave it last, where its ids must not be used twice. With
+    `confirm_until` its owner is to say by then that it came and is right; else it is revoked.
     """
 
     fingerprint: str
@@ -91,6 +93,8 @@ class CertificateRecord:
     issued_at: datetime
     credential_id: str | None = None
     attempt_id: str | None = None
+    transaction: str | None = None
+    confirm_until: datetime | None = None
     confirmed_at: datetime | None = None
     superseded_at: datetime | None = None
     revoked_at: datetime | None = None
@@ -99,6 +103,11 @@ class CertificateRecord:
     @cached_property
     def certificate(self) -> x509.Certificate:
         return x509.load_der_x509_certificate(self.der)
+
+    @property
+    def awaits_owner(self) -> bool:
+        """Whether its owner still has to say that it came; until then it proves nothing."""
+        return self.confirm_until is not None and self.confirmed_at is None
 
     @property
     def is_live(self) -> bool:
@@ -147,6 +156,10 @@ class CertificateRepository(Protocol):
 
     async def by_serial(self, serial_number: str) -> Sequence[CertificateRecord]: ...
 
+    async def by_transaction(self, transaction: str) -> Sequence[CertificateRecord]:
+        """Give the certificates that an exchange of this id gave last."""
+        ...
+
     async def live_of(self, device_id: str) -> Sequence[CertificateRecord]:
         """Give the device's certificates that fill a slot or wait to (active, pending, held)."""
         ...
@@ -180,7 +193,10 @@ class CertificateRepository(Protocol):
         ...
 
     def save(self, record: CertificateRecord, *, was: CertificateRecord) -> None:
-        """Store a changed status and its dates. On commit: ConcurrentChange if no longer `was`."""
+        """Store a changed status, its dates and the transaction.
+
+        On commit: ConcurrentChange if it is no longer `was`.
+        """
         ...
 
 

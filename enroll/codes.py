@@ -15,7 +15,7 @@ from enroll.credentials import (
     OneTimeCode,
     Secret,
     SharedSecretMAC,
-    spellings,
+    answers_with,
 )
 from enroll.device import Device, DeviceState
 from enroll.ports import CodeVault, UnitOfWork
@@ -104,7 +104,7 @@ class CodeMatcher:
         kept.sort(key=lambda each: (each.is_active(now), each.created_at), reverse=True)
         found = [each for each in kept[:CODES_TRIED] if self._is_of(answer, each)]
         for _ in range(CODES_TRIED - len(kept)):
-            self._is_one_of(answer, self._vault.unwrap("none", self._wrapped_dummy))
+            answers_with(answer, self._vault.unwrap("none", self._wrapped_dummy))
         return found
 
     def _is_of(self, answer: HTTPDigest | SharedSecretMAC, code: OneTimeCode) -> bool:
@@ -113,12 +113,7 @@ class CodeMatcher:
             clear = self._vault.unwrap(code.code_id, code.wrapped)
         except InvalidTag:
             return False
-        return self._is_one_of(answer, clear)
-
-    @staticmethod
-    def _is_one_of(answer: HTTPDigest | SharedSecretMAC, clear: str) -> bool:
-        right = [answer.is_of(each) for each in spellings(clear)]
-        return any(right)
+        return answers_with(answer, clear)
 
 
 async def first_known(names: Sequence[str], tenant_id: str, uow: UnitOfWork) -> Device | None:

@@ -32,7 +32,9 @@ class Confirmations:
             retiring = await _to_retire(uow, policy, now)
         settled = 0
         for record in waiting:
-            if now - record.issued_at >= _timeout(record, policy):
+            if record.awaits_owner:
+                settled += now > _end(record) and await self._give_up(record)
+            elif now - record.issued_at >= _timeout(record, policy):
                 settled += await self._confirm(record)
         for record in retiring:
             settled += await self._retire(record)
@@ -66,10 +68,17 @@ class Confirmations:
             return False  # Someone else settled it meanwhile; the next run will see.
         return True
 
+    async def _give_up(self, record: CertificateRecord) -> bool:
+        """Revoke what its owner should have confirmed and did not (RFC 9810 §5.1.1.2)."""
+        return await self._revoke(record, RevocationReason.CESSATION_OF_OPERATION)
+
     async def _retire(self, record: CertificateRecord) -> bool:
         """Revoke a superseded certificate whose time of grace is over."""
+        return await self._revoke(record, RevocationReason.SUPERSEDED)
+
+    async def _revoke(self, record: CertificateRecord, reason: RevocationReason) -> bool:
         now = self._clock.now()
-        change = Change(was=record, now=revoked(record, RevocationReason.SUPERSEDED, now))
+        change = Change(was=record, now=revoked(record, reason, now))
         try:
             async with self._registry.unit_of_work() as uow:
                 _stage(uow, change, Chronicle(actor=ACTOR, at=now))
@@ -77,6 +86,10 @@ class Confirmations:
         except ConcurrentChange:
             return False
         return True
+
+
+def _end(record: CertificateRecord) -> datetime:
+    return record.confirm_until or record.issued_at
 
 
 def _timeout(record: CertificateRecord, policy: PolicySnapshot) -> timedelta:

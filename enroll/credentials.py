@@ -116,11 +116,13 @@ class SharedSecretMAC:
     """A MAC over the message under a secret that stays unsaid, and whose secret it is meant to be.
 
     `matches` tells of one secret whether it gives this MAC. It may raise EnrollmentError for what
-    is wrong although the secret is right.
+    is wrong although the secret is right. With `exact` it is made of the secret as it was shown,
+    and not as somebody may have typed it.
     """
 
     username: str
     matches: Callable[[str], bool] = field(repr=False)
+    exact: bool = False
 
     def is_of(self, secret: str) -> bool:
         return self.matches(secret)
@@ -185,6 +187,13 @@ class GroupSecret:
 
     def is_active(self, now: datetime) -> bool:
         return self.expires_at is None or now < self.expires_at
+
+
+def answers_with(answer: "HTTPDigest | SharedSecretMAC", clear: str) -> bool:
+    """Tell whether the answer is made of this secret, in all ways in which it may be typed."""
+    exact = isinstance(answer, SharedSecretMAC) and answer.exact
+    right = [answer.is_of(each) for each in ((clear,) if exact else spellings(clear))]
+    return any(right)
 
 
 def spellings(code: str) -> tuple[str, ...]:

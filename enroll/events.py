@@ -77,6 +77,7 @@ class Outcome(StrEnum):
     ISSUED = "issued"
     REPEATED = "repeated"
     PENDING = "pending"
+    CONFIRMED = "confirmed"
     DENIED = "denied"
     FAILED = "failed"
 

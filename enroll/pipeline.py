@@ -32,6 +32,7 @@ from enroll.ports import (
 )
 from enroll.request import (
     CertificateQuery,
+    Confirmation,
     EnrollmentRequest,
     PollRequest,
     RequestOrigin,
@@ -43,12 +44,14 @@ from enroll.stages.address import address
 from enroll.stages.authenticate import Authenticate
 from enroll.stages.authorize import Authorize
 from enroll.stages.comply import comply
+from enroll.stages.confirm import Confirm
 from enroll.stages.consult import CHECK, consult
 from enroll.stages.hold import Hold
 from enroll.stages.identify import identify
 from enroll.stages.issue import Issue
 from enroll.stages.key_generation import PermitKey
 from enroll.stages.plan import Plan
+from enroll.stages.recognize import Recognize
 from enroll.stages.record import Record
 from enroll.stages.retrieve import retrieve
 from enroll.stages.third_party import ThirdParty
@@ -87,6 +90,8 @@ class Pipeline:
         self._plan = Plan(authority, clock, randomness)
         self._issue = Issue(authority)
         self._record = Record(clock)
+        self._recognize = Recognize(vault, clock)
+        self._confirm = Confirm(self._recognize, clock)
         self._hold = Hold(clock, randomness)
 
     async def handle(self, request: EnrollmentRequest) -> EnrollmentResult:
@@ -122,6 +127,17 @@ class Pipeline:
             return Issued(record=record, chain=chain, repeated=True)
 
         return await self._persist(query.origin, decide)
+
+    async def confirm(self, word: Confirmation) -> EnrollmentResult:
+        """Take a sender's word on the certificate that it got: what it accepted, or did not."""
+
+        async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
+            record = await self._confirm(word, uow, trace)
+            self._account(uow, trace, Outcome.CONFIRMED, record.serial_number)
+            await uow.commit()
+            return Issued(record=record, chain=(), repeated=True)
+
+        return await self._persist(word.origin, decide)
 
     async def refuse(self, origin: RequestOrigin, error: EnrollmentError) -> Rejected:
         """Record and reject a message that could not be read as an EnrollmentRequest."""
@@ -217,6 +233,7 @@ class Pipeline:
     ) -> Issued | Pending:
         decision = await self._permit(request, uow, trace, order)
         if isinstance(decision, Repeated):
+            _follow(decision, request, uow)
             chain = self._authority.chain(decision.record.issuer)
             self._account(uow, trace, Outcome.REPEATED, decision.record.serial_number)
             await uow.commit()
@@ -241,7 +258,9 @@ class Pipeline:
     ) -> Issued | Pending:
         """Find the order that is asked about, and answer or fulfill it as it stands."""
         policy = await uow.policy.snapshot()
-        order = polled(await uow.orders.by_reference(poll.reference), poll)
+        known = await self._recognize(poll.origin, poll.credentials, policy, uow, trace)
+        orders = [each for each in await uow.orders.by_reference(poll.reference) if known.has(each)]
+        order = polled(orders, poll, known.credential_ids)
         if order is None or order.wish is None or order.profile is None:
             trace.failed("order", "unknown")
             raise EnrollmentError(
@@ -270,6 +289,8 @@ class Pipeline:
             operation=order.wish.operation,
             certificate_request=decode_wish(order.wish),
             credentials=poll.credentials,
+            reference=poll.reference,
+            confirm_within=poll.confirm_within,
         )
         trace.request = request
         return await self._decide(request, uow, trace, order=order)
@@ -302,3 +323,10 @@ class Pipeline:
         serial_number: str | None = None,
     ) -> None:
         uow.attempts.add(attempt(trace, outcome, self._clock.now(), serial_number))
+
+
+def _follow(repeated: Repeated, request: EnrollmentRequest, uow: UnitOfWork) -> None:
+    """Let the exchange that asked last be the one that its owner confirms in."""
+    record = repeated.record
+    if request.transaction not in {None, record.transaction}:
+        uow.certificates.save(replace(record, transaction=request.transaction), was=record)

@@ -1,7 +1,8 @@
 """What a device asks for, after its protocol has been taken off."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
@@ -79,7 +80,8 @@ class EnrollmentRequest:
     `channel` is the TLS connection that it came over, where its protocol can be bound to one.
     With a `key_wish` a key is made for it.
     `reference` is the protocol's own id of the transaction, where it has one: an order that the
-    request opens is found by it.
+    request opens is found by it. With `confirm_within` its sender is to say within that time that
+    the certificate came and is right (see `Confirmation`).
     """
 
     origin: RequestOrigin
@@ -89,6 +91,12 @@ class EnrollmentRequest:
     reference: str | None = None
     channel: Channel | None = None
     key_wish: KeyWish | None = None
+    confirm_within: timedelta | None = None
+
+    @property
+    def transaction(self) -> str | None:
+        """The id of an exchange that must be one for its sender: CMP's (RFC 9483 §5.1)."""
+        return self.reference if self.origin.protocol is ProtocolName.CMP else None
 
     @property
     def recognized_by(self) -> str:
@@ -103,7 +111,8 @@ class PollRequest:
     """A question what became of an order, by those protocols that have one.
 
     Its sender proved to hold the key that the order is about (`spki_sha256`), or the credential
-    that opened it (`credential_id`); what proves neither finds no order.
+    that opened it (`credential_id`, or what a MAC among its credentials proves); what proves
+    neither finds no order.
     """
 
     origin: RequestOrigin
@@ -111,6 +120,21 @@ class PollRequest:
     spki_sha256: str | None = None
     credential_id: str | None = None
     credentials: tuple[Credential, ...] = ()
+    confirm_within: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """Word that the certificate of an exchange came, and is right, or is not (`accepted`).
+
+    `is_about` tells whether it speaks of this very certificate, DER.
+    """
+
+    origin: RequestOrigin
+    reference: str
+    accepted: bool
+    is_about: Callable[[bytes], bool]
+    credentials: tuple[Credential, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,4 +158,4 @@ class CertificateQuery:
     shown: SignerCertificate
 
 
-AnyRequest = EnrollmentRequest | PollRequest | CertificateQuery
+AnyRequest = EnrollmentRequest | PollRequest | CertificateQuery | Confirmation

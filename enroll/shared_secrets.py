@@ -20,10 +20,10 @@ from enroll.credentials import (
     NamedChallengePassword,
     Secret,
     SharedSecretMAC,
-    spellings,
+    answers_with,
 )
 from enroll.ports import Clock, CodeVault, UnitOfWork
-from enroll.profiles import DeviceGroup
+from enroll.profiles import DeviceGroup, PolicySnapshot
 from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
 
@@ -75,6 +75,14 @@ class ByGroupSecret:
             ),
         )
 
+    def shown_of(
+        self, secret: Secret, tenant_id: str, group_id: str | None, policy: PolicySnapshot
+    ) -> frozenset[str]:
+        """Give the ids of this group's secrets that were shown; every group's are compared."""
+        groups = [each for each in policy.groups.values() if each.tenant_id == tenant_id]
+        matching = self._matching(secret, groups, self._clock.now())
+        return frozenset(each.secret_id for group, each in matching if group.group_id == group_id)
+
     def _matching(
         self, secret: Secret, groups: Iterable[DeviceGroup], now: datetime
     ) -> Sequence[tuple[DeviceGroup, GroupSecret]]:
@@ -98,8 +106,7 @@ class ByGroupSecret:
             clear = self._vault.unwrap(kept.secret_id, bytes.fromhex(kept.wrapped))
         except InvalidTag:
             return False
-        right = [secret.is_of(each) for each in spellings(clear)]
-        return any(right)
+        return answers_with(secret, clear)
 
 
 def _is_answer(secret: Secret) -> bool:

@@ -44,6 +44,9 @@ class SQLCertificates:
     async def by_serial(self, serial_number: str) -> Sequence[CertificateRecord]:
         return await self._records(_BY_SERIAL, serial_number=serial_number)
 
+    async def by_transaction(self, transaction: str) -> Sequence[CertificateRecord]:
+        return await self._records(_BY_TRANSACTION, transaction_id=transaction)
+
     async def live_of(self, device_id: str) -> Sequence[CertificateRecord]:
         return await self._records(_LIVE, device_id=device_id)
 
@@ -149,7 +152,14 @@ def _update(value: Place, dialect: sa.Dialect) -> sa.Executable:
 
 
 _COLUMNS = certificates.c
-_STANDING = ("status", "confirmed_at", "superseded_at", "revoked_at", "revocation_reason")
+_STANDING = (
+    "status",
+    "transaction_id",
+    "confirmed_at",
+    "superseded_at",
+    "revoked_at",
+    "revocation_reason",
+)
 _LIVE_STATUSES = constants(
     CertificateStatus.ACTIVE, CertificateStatus.PENDING_CONFIRM, CertificateStatus.ON_HOLD
 )
@@ -159,6 +169,11 @@ _BY_FINGERPRINT = Query(
 )
 _BY_SERIAL = Query(
     sa.select(certificates).where(_COLUMNS.serial_number == sa.bindparam("serial_number"))
+)
+_BY_TRANSACTION = Query(
+    sa.select(certificates)
+    .where(_COLUMNS.transaction_id == sa.bindparam("transaction_id"))
+    .order_by(_COLUMNS.issued_at.desc(), _COLUMNS.fingerprint)
 )
 _LIVE = Query(
     sa.select(certificates).where(

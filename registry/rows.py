@@ -110,6 +110,8 @@ def certificate_from(row: AnyRow) -> CertificateRecord:
         issued_at=to_time(row.issued_at),
         credential_id=row.credential_id,
         attempt_id=row.attempt_id,
+        transaction=row.transaction_id,
+        confirm_until=optional_time(row.confirm_until),
         confirmed_at=optional_time(row.confirmed_at),
         superseded_at=optional_time(row.superseded_at),
         revoked_at=optional_time(row.revoked_at),
@@ -134,6 +136,7 @@ def certificate_values(record: CertificateRecord) -> dict[str, object]:
         "issued_at": to_text(record.issued_at),
         "credential_id": record.credential_id,
         "attempt_id": record.attempt_id,
+        "confirm_until": optional_text(record.confirm_until),
         **standing_values(record),
     }
 
@@ -143,6 +146,7 @@ def standing_values(record: CertificateRecord) -> dict[str, object]:
     reason = record.revocation_reason
     return {
         "status": record.status.value,
+        "transaction_id": record.transaction,
         "confirmed_at": optional_text(record.confirmed_at),
         "superseded_at": optional_text(record.superseded_at),
         "revoked_at": optional_text(record.revoked_at),

@@ -25,6 +25,7 @@ _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 # What is on its way in or out, beside the many that are in use: indexes of these stay small.
 IS_NOT_ACTIVE = text("status <> 'active'")
+HAS_TRANSACTION = text("transaction_id IS NOT NULL")
 IS_OPEN = text("state = 'pending' OR state = 'approved' AND kind = 'certificate'")
 IS_REFUSED = text("outcome IN ('denied', 'failed')")
 
@@ -168,6 +169,8 @@ certificates = Table(
     Column("issued_at", _TIME, nullable=False),
     Column("credential_id", _HASH),
     Column("attempt_id", String(32)),
+    Column("transaction_id", String(256)),
+    Column("confirm_until", _TIME),
     Column("confirmed_at", _TIME),
     Column("superseded_at", _TIME),
     Column("revoked_at", _TIME),
@@ -175,6 +178,12 @@ certificates = Table(
     UniqueConstraint("serial_number", "issuer", name="certificates_serial"),
     Index("certificates_device", "device_id", "status"),
     Index("certificates_issued", "issued_at"),
+    Index(
+        "certificates_transaction",
+        "transaction_id",
+        sqlite_where=HAS_TRANSACTION,
+        postgresql_where=HAS_TRANSACTION,
+    ),
     Index(
         "certificates_status",
         "status",

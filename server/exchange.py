@@ -8,7 +8,13 @@ import structlog
 from enroll.failures import AuthorityUnavailable, EnrollmentError, FailureReason
 from enroll.pipeline import Pipeline
 from enroll.profiles import ProtocolName
-from enroll.request import AnyRequest, CertificateQuery, EnrollmentRequest, PollRequest
+from enroll.request import (
+    AnyRequest,
+    CertificateQuery,
+    Confirmation,
+    EnrollmentRequest,
+    PollRequest,
+)
 from enroll.result import EnrollmentResult, Rejected
 from protocols.wire import (
     Exchange,
@@ -106,6 +112,8 @@ class ProtocolEndpoint:
                 return await self._pipeline.handle(request)
             case PollRequest():
                 return await self._pipeline.poll(request)
+            case Confirmation():
+                return await self._pipeline.confirm(request)
             case CertificateQuery():
                 return await self._pipeline.retrieve(request)
 

@@ -1,6 +1,6 @@
 """When a person has to decide, which order a request belongs to, and what became of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -70,15 +70,20 @@ def opened_by(
     return None
 
 
-def polled(orders: Iterable[Order], poll: PollRequest) -> Order | None:
-    """Find the order that the poll is about, if its sender proved to have opened it."""
+def polled(
+    orders: Iterable[Order], poll: PollRequest, proven_ids: Container[str] = frozenset()
+) -> Order | None:
+    """Find the order that the poll is about, if its sender proved to have opened it.
+
+    `proven_ids` name further credentials that it proved to hold.
+    """
     for each in orders:
         wish, profile = each.wish, poll.origin.profile
         if wish is None or profile not in {None, each.profile}:
             continue
         by_key = poll.spki_sha256 is not None and poll.spki_sha256 == wish.spki_sha256
         proven = poll.credential_id is not None and poll.credential_id == wish.credential_id
-        if by_key or proven:
+        if by_key or proven or wish.credential_id in proven_ids:
             return each
     return None
 

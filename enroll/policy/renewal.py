@@ -75,6 +75,11 @@ def check_valid_now(
         raise EnrollmentError(
             FailureReason.CERTIFICATE_REVOKED, "the presented certificate is revoked"
         )
+    if record.awaits_owner:
+        raise NotAuthorized(
+            "the presented certificate awaits its owner's confirmation and proves nothing before",
+            finding="certificate_unconfirmed",
+        )
     if now < record.not_valid_before:
         raise NotAuthorized(
             "the presented certificate is not valid yet", finding="certificate_not_yet_valid"

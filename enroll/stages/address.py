@@ -8,7 +8,7 @@ from enroll.certificates import CertificateRecord
 from enroll.credentials import proving_certificate
 from enroll.failures import NotAuthorized
 from enroll.ports import UnitOfWork
-from enroll.profiles import CertificateClass, EnrollmentProfile, PolicySnapshot
+from enroll.profiles import CertificateClass, EnrollmentProfile, PolicySnapshot, Tenant
 from enroll.request import EnrollmentRequest, Operation
 from enroll.steps import Addressed
 from enroll.trace import DecisionTrace
@@ -52,6 +52,14 @@ def default_profile(policy: PolicySnapshot) -> EnrollmentProfile | None:
     """Give the profile that a path without one means."""
     tenant = policy.tenant_named(DEFAULT_TENANT)
     return policy.enrollment_profiles.get(tenant.default_profile) if tenant else None
+
+
+def tenant_of(slug: str | None, policy: PolicySnapshot) -> Tenant | None:
+    """Give the tenant that a path belongs to: the profile's, or the default one."""
+    if slug is None:
+        return policy.tenant_named(DEFAULT_TENANT)
+    profile = policy.enrollment_profiles.get(slug)
+    return policy.tenants.get(profile.tenant_id) if profile is not None else None
 
 
 async def _shown(request: EnrollmentRequest, uow: UnitOfWork) -> CertificateRecord | None:

@@ -69,6 +69,7 @@ class Authorize:
         repeated = self._repeated(step, trace)
         if repeated is not None:
             return repeated
+        await _check_transaction(step, uow)
         order = await self._order(step, uow)
         if step.authenticated.repeat_only and order is None:
             raise NotAuthenticated(
@@ -270,6 +271,21 @@ async def _check_key_owner(step: Identified, uow: UnitOfWork, trace: DecisionTra
         trace.rivals = (key.device_id,)
         raise NotAuthorized(
             f"the key belongs to device {key.device_id}", finding="key_reuse", field="publicKey"
+        )
+
+
+async def _check_transaction(step: Identified, uow: UnitOfWork) -> None:
+    """Refuse another request under an exchange's id that this credential has used already."""
+    transaction = step.authenticated.addressed.request.transaction
+    if transaction is None:
+        return
+    credential_id = step.authenticated.authentication.credential_id
+    found = await uow.certificates.by_transaction(transaction)
+    if any(each.credential_id == credential_id for each in found):
+        raise EnrollmentError(
+            FailureReason.TRANSACTION_CONFLICT,
+            f"this credential used the transaction {transaction[:80]} for another request",
+            finding="transaction_in_use",
         )
 
 

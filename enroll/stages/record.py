@@ -92,11 +92,12 @@ def _outcome(step: Signed, now: datetime) -> _Outcome:
     live = live_after(identified.live, changes)
     fills_slot = active_in(live, addressed.profile.slug) is None
     record = _record(step, now, fills_slot=fills_slot)
-    moves = _moves(step, (*live, record), now)
+    moves = [] if record.awaits_owner and fills_slot else _moves(step, (*live, record), now)
+    device = moves[-1].after if moves else replace(identified.device, updated_at=now)
     return _Outcome(
         record=record,
         changes=changes,
-        device=_pinned(moves[-1].after, identified.authenticated.third_party),
+        device=_pinned(device, identified.authenticated.third_party),
         events=tuple(_events(step, record, changes, moves, now)),
     )
 
@@ -142,6 +143,8 @@ def _record(step: Signed, now: datetime, *, fills_slot: bool) -> CertificateReco
     request = authenticated.addressed.request
     order = step.planned.order
     template = authorized.certificate_profile
+    within = request.confirm_within
+    is_taken = fills_slot and within is None
     return CertificateRecord(
         fingerprint=sha256(step.issued.der).hexdigest(),
         issuer=step.issued.issuer,
@@ -155,11 +158,13 @@ def _record(step: Signed, now: datetime, *, fills_slot: bool) -> CertificateReco
         der=step.issued.der,
         not_valid_before=order.not_valid_before,
         not_valid_after=order.not_valid_after,
-        status=CertificateStatus.ACTIVE if fills_slot else CertificateStatus.PENDING_CONFIRM,
+        status=CertificateStatus.ACTIVE if is_taken else CertificateStatus.PENDING_CONFIRM,
         issued_at=now,
         credential_id=authenticated.authentication.credential_id,
         attempt_id=request.origin.correlation_id,
-        confirmed_at=now if fills_slot else None,
+        transaction=request.transaction,
+        confirm_until=now + within if within is not None else None,
+        confirmed_at=now if is_taken else None,
     )
 
 

@@ -32,6 +32,9 @@ class MemoryCertificates:
         numbers = self._session.tables.certificates_by_number
         return self._named(numbers.of(serial_number, self._session.moment))
 
+    async def by_transaction(self, transaction: str) -> Sequence[CertificateRecord]:
+        return _newest_first(self._where(lambda record: record.transaction == transaction))
+
     async def live_of(self, device_id: str) -> Sequence[CertificateRecord]:
         return [each for each in self._of(device_id) if each.status in _LIVE]
 
@@ -146,13 +149,14 @@ def _add(tables: Tables, record: CertificateRecord) -> None:
 
 
 def _save(tables: Tables, record: CertificateRecord, was: CertificateStatus) -> None:
-    """Store the status and its dates; all else was signed and stays."""
+    """Store the status, its dates and its transaction; all else was signed and stays."""
     found = tables.certificates.get(record.fingerprint)
     if found is None or found.status is not was:
         raise ConcurrentChange
     stored = replace(
         found,
         status=record.status,
+        transaction=record.transaction,
         confirmed_at=record.confirmed_at,
         superseded_at=record.superseded_at,
         revoked_at=record.revoked_at,

@@ -10,6 +10,7 @@ depends_on = None
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _IS_NOT_ACTIVE = sa.text("status <> 'active'")
+_HAS_TRANSACTION = sa.text("transaction_id IS NOT NULL")
 _IS_OPEN = sa.text("state = 'pending' OR state = 'approved' AND kind = 'certificate'")
 _IS_REFUSED = sa.text("outcome IN ('denied', 'failed')")
 
@@ -204,6 +205,8 @@ def upgrade() -> None:
         sa.Column("issued_at", sa.String(length=32), nullable=False),
         sa.Column("credential_id", sa.String(length=64), nullable=True),
         sa.Column("attempt_id", sa.String(length=32), nullable=True),
+        sa.Column("transaction_id", sa.String(length=256), nullable=True),
+        sa.Column("confirm_until", sa.String(length=32), nullable=True),
         sa.Column("confirmed_at", sa.String(length=32), nullable=True),
         sa.Column("superseded_at", sa.String(length=32), nullable=True),
         sa.Column("revoked_at", sa.String(length=32), nullable=True),
@@ -218,6 +221,13 @@ def upgrade() -> None:
     with op.batch_alter_table("certificates", schema=None) as batch_op:
         batch_op.create_index("certificates_device", ["device_id", "status"], unique=False)
         batch_op.create_index("certificates_issued", ["issued_at"], unique=False)
+        batch_op.create_index(
+            "certificates_transaction",
+            ["transaction_id"],
+            unique=False,
+            sqlite_where=_HAS_TRANSACTION,
+            postgresql_where=_HAS_TRANSACTION,
+        )
         batch_op.create_index(
             "certificates_status",
             ["status", "issuer", "profile"],
