@@ -1,4 +1,4 @@
-"""What an enrollment profile may say of one protocol alone: the keys `est.…` and `scep.…`."""
+"""What an enrollment profile may say of one protocol alone: the keys `est.…`, `scep.…`, `cmp.…`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -114,3 +114,14 @@ class SCEPOptions:
     legacy: bool = False
     sha1_renewals: bool = False
     chain_in_reply: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CMPOptions:
+    """An enrollment profile under CMP.
+
+    Without `implicit_confirm` every certificate waits for its owner's certConf, also where a client
+    asks that it need not send one (RFC 9810 §5.1.1.1).
+    """
+
+    implicit_confirm: bool = True

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from enroll.credentials import CredentialKind, GroupSecret
 from enroll.device import DeviceSource
-from enroll.options import ESTOptions, SCEPOptions
+from enroll.options import CMPOptions, ESTOptions, SCEPOptions
 from enroll.trust import TrustAnchor
 
 
@@ -189,6 +189,7 @@ class EnrollmentProfile:
     decision_webhook: str | None = None
     est: ESTOptions = field(default_factory=ESTOptions)
     scep: SCEPOptions = field(default_factory=SCEPOptions)
+    cmp: CMPOptions = field(default_factory=CMPOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

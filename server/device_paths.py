@@ -6,6 +6,8 @@ from functools import partial
 
 from ca.service import KEY_GENERATION, MESSAGE_SIGNER, SCEP_RA
 from enroll.profiles import ProtocolName
+from protocols.cmp.handler import RECORDED as CMP_RECORDED
+from protocols.cmp.handler import CMPHandler
 from protocols.est.handler import ESTHandler
 from protocols.est.messages import ESTOperation
 from protocols.est.nonces import Nonces
@@ -13,6 +15,7 @@ from protocols.scep.handler import RECORDED as SCEP_RECORDED
 from protocols.scep.handler import SCEPHandler
 from protocols.wire import ProtocolHandler
 from server.backoff import Backoff
+from server.cmp import CMPServices, sender_nonces
 from server.exchange import ProtocolEndpoint
 from server.http.routes import Mount
 from server.key_packages import key_package_signer
@@ -25,6 +28,7 @@ from server.scep import SCEPServices
 from server.service_certificates import ServiceCertificates
 from server.wiring import Works
 
+CMP_PATHS = ("/.well-known/cmp", "/cmp", "/pkix")
 SCEP_PATHS = ("/scep", "/cgi-bin/pkiclient.exe", "/certsrv/mscep/mscep.dll")
 EST_RECORDED = frozenset(
     {
@@ -58,7 +62,7 @@ class DevicePaths:
         """Lay out the device paths; EST is never served without TLS (RFC 7030 §3.2.1)."""
         published = Publishing(lambda: self._works.authorities.now, self._crls)
         limit = self._works.office.config.limits.body_bytes
-        scep = self._scep()
+        scep, cmp = self._scep(), self._cmp()
         mounts = (
             Mount(prefix="/ca", endpoint=published.ca, name="ca"),
             Mount(prefix="/crl", endpoint=published.crl, name="crl"),
@@ -67,6 +71,7 @@ class DevicePaths:
                 Mount(prefix=each, endpoint=scep, body_bytes=limit, name="scep", any_case=True)
                 for each in SCEP_PATHS
             ),
+            *(Mount(prefix=each, endpoint=cmp, body_bytes=limit, name="cmp") for each in CMP_PATHS),
         )
         if not secure:
             return mounts
@@ -91,6 +96,16 @@ class DevicePaths:
             crls=self._crls,
         )
         return self._endpoint(ProtocolName.SCEP, SCEPHandler(services), SCEP_RECORDED)
+
+    def _cmp(self) -> ProtocolEndpoint:
+        services = CMPServices(
+            mirror=self._mirror,
+            signer=self._services.of(MESSAGE_SIGNER),
+            ca_certificates=self._works.ca_certificates,
+        )
+        nonces = sender_nonces(self._works.office.secrets.nonce_key)
+        handler = CMPHandler(services=services, nonces=nonces)
+        return self._endpoint(ProtocolName.CMP, handler, CMP_RECORDED)
 
     def _endpoint(
         self, name: ProtocolName, handler: ProtocolHandler, recorded: AbstractSet[str]

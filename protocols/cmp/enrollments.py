@@ -1,0 +1,130 @@
+"""ir, cr, kur and p10cr: what they ask for, and who asks (RFC 9483 §4.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cryptography import x509
+
+from enroll.failures import EnrollmentError, FailureReason, Malformed, PolicyViolation
+from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
+from protocols import der, pkcs10
+from protocols.cmp.exchanges import CertificateExchange
+from protocols.cmp.messages import (
+    Body,
+    BodyType,
+    CertificationRequest,
+    CertReqMessages,
+    PKIMessage,
+)
+from protocols.cmp.nonces import Turn
+from protocols.cmp.reply import Reply
+from protocols.cmp.senders import ByMAC, Sender
+from protocols.cmp.terms import Terms
+from protocols.crmf.messages import CertReqMsg
+from protocols.crmf.request import to_certificate_request
+
+ANSWERS: Mapping[BodyType, BodyType] = {
+    BodyType.IR: BodyType.IP,
+    BodyType.CR: BodyType.CP,
+    BodyType.P10CR: BodyType.CP,
+    BodyType.KUR: BodyType.KUP,
+}
+P10CR_NUMBER = -1
+"""RFC 9810 §5.3.4: the certReqId of what has none."""
+
+_OLD_CERT_ID = bytes.fromhex("06092b0601050507050105")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A message that asks for a certificate: who sent it, and how it is answered."""
+
+    message: PKIMessage
+    body: Body
+    sender: Sender
+    reply: Reply
+    origin: RequestOrigin
+
+
+def number_of(body_type: BodyType) -> int:
+    """Give the certReqId of the one request in such a message."""
+    return P10CR_NUMBER if body_type is BodyType.P10CR else 0
+
+
+def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
+    """Read a request and verify its proof of possession. Raises EnrollmentError."""
+    kind, header = asked.message.body_type, asked.message.header
+    if kind is BodyType.KUR and isinstance(asked.sender, ByMAC):
+        raise Malformed(
+            "a kur is signed with the certificate that it updates", finding="wrong_integrity"
+        )
+    wanted = _wanted(asked, terms)
+    implicit = header.implicit_confirm and terms.profile.cmp.implicit_confirm
+    return CertificateExchange(
+        request=EnrollmentRequest(
+            origin=asked.origin,
+            operation=Operation.RENEWAL if kind is BodyType.KUR else Operation.INITIAL,
+            certificate_request=wanted,
+            credentials=(asked.sender.credential,),
+            reference=(header.transaction_id or b"").hex(),
+            confirm_within=None if implicit else terms.profile.confirm_timeout,
+        ),
+        reply=asked.reply,
+        sender=asked.sender,
+        turn=Turn(
+            answer=ANSWERS[kind],
+            cert_req_id=number_of(kind),
+            by_mac=isinstance(asked.sender, ByMAC),
+        ),
+        ca_pubs=terms.ca_certificates,
+        wanted=wanted,
+    )
+
+
+def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
+    if isinstance(asked.body, CertificationRequest):
+        return pkcs10.decode(asked.body.der, terms.limits)
+    assert isinstance(asked.body, CertReqMessages)  # noqa: S101 - the caller tells bodies apart
+    if len(asked.body.messages) != 1:
+        raise Malformed("a message asks for one certificate here", finding="request_count")
+    (request,) = asked.body.messages
+    if request.request_id != 0:
+        raise Malformed("the certReqId of the one request is 0", finding="request_number")
+    if asked.message.body_type is BodyType.KUR:
+        return _updated(request, asked.sender, terms)
+    if request.template.subject is None and not request.template.extensions:
+        raise PolicyViolation(
+            FailureReason.BAD_CERTIFICATE_TEMPLATE,
+            "the template has neither a subject nor alternative names",
+            field="subject",
+        )
+    return to_certificate_request(request, terms.limits)
+
+
+def _updated(request: CertReqMsg, sender: Sender, terms: Terms) -> CertificateRequest:
+    """Read a request to update the certificate that signs it; the names stay (RFC 9483 §4.1.3)."""
+    wanted = to_certificate_request(request, terms.limits)
+    assert not isinstance(sender, ByMAC)  # noqa: S101 - refused above; for the type checker
+    signer = sender.chain[0]
+    old = request.controls.get(_OLD_CERT_ID)
+    if old is not None and not _names(old, signer):
+        raise EnrollmentError(
+            FailureReason.CERTIFICATE_UNKNOWN,
+            "oldCertID is not that of the certificate that signs the message",
+            finding="old_cert_id",
+        )
+    return (
+        wanted if request.template.subject is not None else replace(wanted, subject=signer.subject)
+    )
+
+
+def _names(cert_id: der.Element, certificate: x509.Certificate) -> bool:
+    """Tell whether an RFC 4211 §6.5 CertId is that of this certificate."""
+    parts = der.split(cert_id.content)
+    if len(parts) != 2 or parts[1].tag != der.INTEGER:  # noqa: PLR2004 - issuer and serial number
+        return False
+    issuer, serial_number = parts
+    return (
+        issuer.content == certificate.issuer.public_bytes()
+        and int.from_bytes(serial_number.content, signed=True) == certificate.serial_number
+    )

@@ -1,0 +1,131 @@
+"""One message that something has to be decided on, and how its sender must have the answer."""
+
+from dataclasses import dataclass, replace
+
+from enroll.failures import FailureReason
+from enroll.policy.names import alternative_names_in, same_alternative_names, same_name
+from enroll.request import CertificateRequest, Confirmation, EnrollmentRequest, PollRequest
+from enroll.result import EnrollmentResult, Issued, Pending, Rejected
+from protocols.cmp.encode import (
+    CertResponse,
+    encode_cert_responses,
+    encode_pki_confirm,
+    encode_poll_response,
+)
+from protocols.cmp.macs import MACKey
+from protocols.cmp.messages import BodyType, PKIStatus, PKIStatusInfo
+from protocols.cmp.nonces import Turn
+from protocols.cmp.reply import Reply
+from protocols.cmp.senders import ByMAC, Sender
+from protocols.cmp.services import without_roots
+from protocols.wire import WireResponse
+
+_UNPROVEN = frozenset(
+    {
+        FailureReason.NOT_AUTHENTICATED,
+        FailureReason.SIGNER_NOT_TRUSTED,
+        FailureReason.BAD_MESSAGE_CHECK,
+    }
+)
+_OF_THE_HEADER = _UNPROVEN | {
+    FailureReason.MALFORMED_REQUEST,
+    FailureReason.TRANSACTION_CONFLICT,
+    FailureReason.CERTIFICATE_REVOKED,
+}
+"""What is no fault of the body of a request, and told in an error message."""
+
+_NO_ORDER = frozenset({"order_unknown", "order_answered"})
+_WAITING = PKIStatusInfo(status=PKIStatus.WAITING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateExchange:
+    """ir, cr, kur and p10cr, and pollReq for one of them: the `Exchange` of CMP.
+
+    `wanted` is what was asked for, where it is known; `ca_pubs` go along with an ip under a MAC.
+    """
+
+    request: EnrollmentRequest | PollRequest
+    reply: Reply
+    sender: Sender
+    turn: Turn
+    ca_pubs: tuple[bytes, ...]
+    wanted: CertificateRequest | None = None
+
+    def respond(self, result: EnrollmentResult) -> WireResponse:
+        match result:
+            case Issued():
+                return self._give(result)
+            case Pending():
+                return self._wait(result)
+            case Rejected():
+                return self._refuse(result)
+
+    def _give(self, issued: Issued) -> WireResponse:
+        record = issued.record
+        status = PKIStatus.GRANTED_WITH_MODS if self._changed(issued) else PKIStatus.ACCEPTED
+        response = CertResponse(
+            cert_req_id=self.turn.cert_req_id,
+            status=PKIStatusInfo(status=status),
+            certificate=record.der,
+        )
+        is_ip = self.turn.answer is BodyType.IP
+        ca_pubs = self.ca_pubs if is_ip and self.turn.by_mac else ()
+        waits = record.confirm_until if record.awaits_owner else None
+        return self.reply.send(
+            encode_cert_responses(self.turn.answer, [response], ca_pubs),
+            key=self.sender.key,
+            turn=replace(self.turn, waiting=False),
+            certificates=without_roots(issued.chain),
+            implicit_confirm=waits is None and self.reply.request.implicit_confirm,
+            confirm_until=waits,
+        )
+
+    def _changed(self, issued: Issued) -> bool:
+        """Tell whether names differ from those that were asked for (RFC 9810 §5.2.3)."""
+        if self.wanted is None:
+            return False
+        given = issued.record.certificate
+        names = self.wanted.subject_alternative_names
+        return not same_name(given.subject, self.wanted.subject) or (
+            names is not None and not same_alternative_names(names, alternative_names_in(given))
+        )
+
+    def _wait(self, pending: Pending) -> WireResponse:
+        turn = replace(self.turn, waiting=True)
+        if isinstance(self.request, PollRequest):
+            body = encode_poll_response([self.turn.cert_req_id], pending.retry_after)
+        else:
+            response = CertResponse(cert_req_id=self.turn.cert_req_id, status=_WAITING)
+            body = encode_cert_responses(self.turn.answer, [response])
+        return self.reply.send(body, key=self.sender.key, turn=turn)
+
+    def _refuse(self, rejected: Rejected) -> WireResponse:
+        key = key_for(rejected, self.sender)
+        if rejected.finding in _NO_ORDER:
+            return self.reply.error(replace(rejected, finding="transaction_unknown"), key)
+        if rejected.reason in _OF_THE_HEADER or (isinstance(self.sender, ByMAC) and key is None):
+            return self.reply.error(rejected, key)
+        return self.reply.rejection(rejected, self.turn.answer, self.turn.cert_req_id, key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmationExchange:
+    """certConf, which is answered by pkiConf whatever it says, if it may say it."""
+
+    request: Confirmation
+    reply: Reply
+    sender: Sender
+
+    def respond(self, result: EnrollmentResult) -> WireResponse:
+        if isinstance(result, Rejected):
+            return self.reply.error(result, key_for(result, self.sender))
+        return self.reply.send(encode_pki_confirm(), key=self.sender.key)
+
+
+def key_for(rejected: Rejected, sender: Sender) -> MACKey | None:
+    """Give the key of the request's MAC, unless nothing was proven by it.
+
+    An answer under the MAC would tell that there is such a secret.
+    """
+    return None if rejected.reason in _UNPROVEN else sender.key

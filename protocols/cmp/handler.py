@@ -1,0 +1,192 @@
+"""CMP at its seam: `WireRequest` to `Exchange`, `EnrollmentResult` to `WireResponse`."""
+
+from dataclasses import dataclass
+
+from enroll.failures import AuthorityUnavailable, EnrollmentError, FailureReason, Malformed
+from enroll.profiles import EnrollmentProfile, ProtocolName
+from enroll.request import RequestOrigin
+from enroll.result import Rejected
+from protocols.cmp import refusals
+from protocols.cmp.addresses import Address, printable, read_address
+from protocols.cmp.bodies import decode_body
+from protocols.cmp.decode import decode
+from protocols.cmp.encode import MEDIA_TYPE, SUPPORTED_VERSIONS
+from protocols.cmp.enrollments import ANSWERS, Asked, number_of, open_enrollment
+from protocols.cmp.followups import open_confirmation, open_poll
+from protocols.cmp.messages import BodyType, PKIMessage
+from protocols.cmp.nonces import LEAST_OCTETS, SenderNonces
+from protocols.cmp.protection import check_protection, is_mac
+from protocols.cmp.reply import Reply
+from protocols.cmp.senders import Sender, by_mac, by_signature
+from protocols.cmp.services import Services
+from protocols.cmp.terms import Terms
+from protocols.limits import DEFAULT_LIMITS, DERLimits
+from protocols.wire import Exchange, WireRequest, WireResponse
+
+UNREAD = "PKIMessage"
+_NAMES = {
+    BodyType.CERT_CONF: "certConf",
+    BodyType.POLL_REQ: "pollReq",
+}
+RECORDED = frozenset({UNREAD, *(_NAMES.get(each, each.name.lower()) for each in BodyType)})
+"""The operations whose every message leaves an attempt, readable or not: all of them."""
+
+_FOLLOWING = frozenset({BodyType.CERT_CONF, BodyType.POLL_REQ, BodyType.ERROR})
+_IN_THE_BODY = frozenset(
+    {
+        FailureReason.BAD_PROOF_OF_POSSESSION,
+        FailureReason.BAD_CERTIFICATE_TEMPLATE,
+        FailureReason.UNACCEPTED_EXTENSION,
+        FailureReason.CERTIFICATE_UNKNOWN,
+    }
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class CMPHandler:
+    """The `ProtocolHandler` of CMP."""
+
+    services: Services
+    nonces: SenderNonces
+    limits: DERLimits = DEFAULT_LIMITS
+
+    def receive(self, wire: WireRequest) -> Exchange:
+        """Decode a message. Raises ProtocolViolation, EnrollmentError for one that is refused."""
+        address = self._address(wire)
+        profile = self._profile(wire, address)
+        _check_http(wire)
+        message = self._read(wire)
+        reply = self._reply(wire, message)
+        _check_header(message)
+        _check_operation(message, address)
+        body = decode_body(message, self.limits)
+        asked = Asked(
+            message=message,
+            body=body,
+            sender=_sender(message),
+            reply=reply,
+            origin=self._origin(wire, message),
+        )
+        terms = Terms(
+            profile=profile,
+            ca_certificates=self.services.ca_certificates(),
+            limits=self.limits,
+        )
+        match message.body_type:
+            case BodyType.IR | BodyType.CR | BodyType.KUR | BodyType.P10CR:
+                return open_enrollment(asked, terms)
+            case BodyType.POLL_REQ:
+                return open_poll(asked, terms, self.nonces)
+            case BodyType.CERT_CONF:
+                return open_confirmation(asked, self.nonces)
+            case _:
+                raise Malformed(
+                    f"a message of type {message.body_type.name.lower()} is not served here",
+                    finding="body_unsupported",
+                )
+
+    def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:
+        """Answer a message that `receive` could not turn into an exchange.
+
+        Under our signature wherever there is one: nothing was proven, so no MAC is made.
+        """
+        if rejected.reason is FailureReason.RATE_LIMITED:
+            return refusals.encode_http(rejected)
+        try:
+            message = decode(wire.body, self.limits)
+            reply = self._reply(wire, message)
+        except EnrollmentError:
+            return refusals.encode_http(rejected)
+        answer = ANSWERS.get(message.body_type)
+        if answer is not None and rejected.reason in _IN_THE_BODY:
+            return reply.rejection(rejected, answer, number_of(message.body_type))
+        return reply.error(rejected)
+
+    def origin(self, wire: WireRequest) -> RequestOrigin:
+        """Say of any message, understood or not, where it came from and what it was for."""
+        try:
+            message = decode(wire.body, self.limits)
+        except EnrollmentError:
+            message = None
+        return self._origin(wire, message)
+
+    def _origin(self, wire: WireRequest, message: PKIMessage | None) -> RequestOrigin:
+        label = read_address(wire.path).profile
+        kind = message.body_type if message is not None else None
+        name = _NAMES.get(kind, kind.name.lower()) if kind is not None else UNREAD
+        return RequestOrigin(
+            correlation_id=wire.correlation_id,
+            protocol=ProtocolName.CMP,
+            operation=name,
+            profile=printable(label) if label is not None else None,
+            peer_address=wire.peer_address,
+            received_at=wire.received_at,
+        )
+
+    def _address(self, wire: WireRequest) -> Address:
+        address = read_address(wire.path)
+        if not address.is_known:
+            raise refusals.unknown_path(wire.correlation_id, f"nothing is at {wire.path[:80]!r}")
+        return address
+
+    def _profile(self, wire: WireRequest, address: Address) -> EnrollmentProfile:
+        profile = self.services.profile(address.profile)
+        if profile is None:
+            name = printable(address.profile or "")
+            raise refusals.unknown_profile(wire.correlation_id, name)
+        return profile
+
+    def _read(self, wire: WireRequest) -> PKIMessage:
+        """Read the message; where there is none, HTTP says so (cmp-T1). Raises ProtocolViolation."""
+        try:
+            return decode(wire.body, self.limits)
+        except EnrollmentError as error:
+            raise refusals.unreadable(wire.correlation_id, error.finding, error.detail) from error
+
+    def _reply(self, wire: WireRequest, message: PKIMessage) -> Reply:
+        signer = self.services.signer()
+        if signer is None:
+            raise AuthorityUnavailable(
+                "there is no certificate to sign messages with yet", finding="signer_missing"
+            )
+        return Reply(
+            request=message.header, signer=signer, nonces=self.nonces, now=wire.received_at
+        )
+
+
+def _check_http(wire: WireRequest) -> None:
+    """Check what RFC 9811 §3 asks of HTTP. Raises ProtocolViolation."""
+    if wire.method != "POST":
+        raise refusals.method_not_allowed(wire.correlation_id)
+    if wire.fault is not None:
+        raise refusals.transport_fault(wire.correlation_id, wire.fault)
+    given = wire.headers.get("Content-Type", "")
+    if given.partition(";")[0].strip().lower() != MEDIA_TYPE:
+        raise refusals.unsupported_media_type(wire.correlation_id, given, MEDIA_TYPE)
+
+
+def _check_header(message: PKIMessage) -> None:
+    """Check the header in the order of RFC 9483 §3.5. Raises Malformed."""
+    header = message.header
+    if header.pvno not in SUPPORTED_VERSIONS:
+        raise Malformed(f"the pvno is {header.pvno}", finding="version_unsupported")
+    if not header.transaction_id:
+        raise Malformed("there is no transactionID", finding="transaction_id_missing")
+    if header.sender_nonce is None or len(header.sender_nonce) < LEAST_OCTETS:
+        raise Malformed("the senderNonce is missing or short", finding="sender_nonce")
+
+
+def _check_operation(message: PKIMessage, address: Address) -> None:
+    """Demand the message that the address names (cmp-T5). Raises Malformed."""
+    wanted, kind = address.operation, message.body_type
+    if wanted is not None and kind is not wanted and kind not in _FOLLOWING:
+        raise Malformed(
+            f"{kind.name.lower()} came to the address of {wanted.name.lower()}",
+            finding="body_of_another_operation",
+        )
+
+
+def _sender(message: PKIMessage) -> Sender:
+    """Tell who protected the message. Raises EnrollmentError."""
+    check_protection(message)
+    return by_mac(message) if is_mac(message) else by_signature(message)

@@ -1,0 +1,78 @@
+"""Answers to one message: its ids repeated, protected by its secret or by our signer."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from enroll.result import Rejected
+from protocols.cmp import refusals
+from protocols.cmp.encode import (
+    MEDIA_TYPE,
+    CertResponse,
+    answer_header,
+    directory_name,
+    encode_cert_responses,
+    encode_error,
+    encode_message,
+)
+from protocols.cmp.macs import MACKey
+from protocols.cmp.messages import BodyType, PKIHeader
+from protocols.cmp.nonces import SenderNonces, Turn
+from protocols.cmp.protection import Signer
+from protocols.wire import WireResponse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """How the sender of `request` must have its answer.
+
+    With a `key`, which a secret proved, a MAC protects it (RFC 9483 §3.2), else our signature.
+    """
+
+    request: PKIHeader
+    signer: Signer
+    nonces: SenderNonces
+    now: datetime
+
+    def send(
+        self,
+        body: bytes,
+        *,
+        key: MACKey | None = None,
+        turn: Turn | None = None,
+        certificates: tuple[bytes, ...] = (),
+        implicit_confirm: bool = False,
+        confirm_until: datetime | None = None,
+    ) -> WireResponse:
+        """Write an answer that leads to this turn; `certificates` go along in extraCerts."""
+        subject = self.signer.certificate.subject.public_bytes()
+        header = answer_header(
+            self.request,
+            sender=directory_name(subject),
+            sender_kid=self.signer.key_identifier if key is None else self.request.sender_kid,
+            now=self.now,
+            implicit_confirm=implicit_confirm,
+            confirm_wait_time=confirm_until,
+        )
+        if turn is not None:
+            nonce = self.nonces.make(self.request.transaction_id or b"", turn)
+            header = replace(header, sender_nonce=nonce)
+        own = self.signer.extra_certs if key is None else ()
+        octets = encode_message(header, body, key or self.signer, (*own, *certificates))
+        return WireResponse(
+            status=200, media_type=MEDIA_TYPE, body=octets, headers=(refusals.NO_STORE,)
+        )
+
+    def error(self, rejected: Rejected, key: MACKey | None = None) -> WireResponse:
+        """Refuse in an error message (RFC 9483 §3.6.4)."""
+        return self.send(encode_error(refusals.word(rejected)), key=key)
+
+    def rejection(
+        self,
+        rejected: Rejected,
+        answer: BodyType,
+        cert_req_id: int,
+        key: MACKey | None = None,
+    ) -> WireResponse:
+        """Refuse a request for what is in its body: in ip, cp or kup (RFC 9483 §3.6.2)."""
+        response = CertResponse(cert_req_id=cert_req_id, status=refusals.word(rejected))
+        return self.send(encode_cert_responses(answer, [response]), key=key)

@@ -1,0 +1,135 @@
+"""Who protected a message, as far as the message alone can tell (RFC 9483 §3.2, §3.5)."""
+
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from enroll.credentials import Credential, SharedSecretMAC, SignerCertificate
+from enroll.failures import EnrollmentError, FailureReason
+from protocols.cmp.macs import MACKey
+from protocols.cmp.messages import PKIHeader, PKIMessage
+from protocols.cmp.protection import (
+    check_mac_algorithm,
+    derive_mac_key,
+    mac_holds,
+    verify_signature,
+)
+from protocols.names import read_name
+
+_REFERENCE_CHARACTERS = 128
+
+
+@dataclass(slots=True, kw_only=True)
+class ByMAC:
+    """A MAC under a secret that is looked for where secrets are kept.
+
+    `key` is there as soon as a secret was tried that gives this MAC.
+    """
+
+    message: PKIMessage
+    key: MACKey | None = field(default=None, repr=False)
+
+    @property
+    def credential(self) -> Credential:
+        reference = reference_of(self.message.header)
+        return SharedSecretMAC(username=reference, matches=self._matches, exact=True)
+
+    def _matches(self, secret: str) -> bool:
+        key = derive_mac_key(self.message, secret.encode())
+        if mac_holds(self.message, key):
+            self.key = key
+            return True
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BySignature:
+    """A signature that holds; whose certificate it is remains to be seen."""
+
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def key(self) -> None:
+        """What protects the answer is a key of ours."""
+
+    @property
+    def credential(self) -> Credential:
+        return SignerCertificate(chain=self.chain)
+
+
+Sender = ByMAC | BySignature
+
+
+def by_mac(message: PKIMessage) -> ByMAC:
+    """Judge the MAC's algorithm; whether it holds is found out with the secrets.
+
+    Raises UNSUPPORTED_ALGORITHM, Malformed.
+    """
+    check_mac_algorithm(message)
+    return ByMAC(message=message)
+
+
+def by_signature(message: PKIMessage) -> BySignature:
+    """Find the certificate in extraCerts, in any order, and verify the signature.
+
+    Raises BAD_MESSAGE_CHECK, UNSUPPORTED_ALGORITHM.
+    """
+    sent = [_read(each) for each in message.extra_certs]
+    signer = next((each for each in sent if _is_of(message.header, each)), None)
+    if signer is None:
+        raise _unchecked(
+            "extraCerts holds no certificate of this sender and senderKID", "signer_missing"
+        )
+    if not _may_sign(signer):
+        raise _unchecked("the signer's certificate is not for digitalSignature", "signer_usage")
+    verify_signature(message, signer)
+    return BySignature(chain=(signer, *(each for each in sent if each is not signer)))
+
+
+def reference_of(header: PKIHeader) -> str:
+    """Give the name that the secret goes by: senderKID, or else the sender's CN."""
+    if header.sender_kid is not None:
+        return header.sender_kid.decode("utf-8", "replace")[:_REFERENCE_CHARACTERS]
+    try:
+        name = read_name(header.sender_name) if header.sender_name is not None else None
+    except ValueError:
+        return ""
+    names = name.get_attributes_for_oid(NameOID.COMMON_NAME) if name is not None else []
+    return str(names[0].value)[:_REFERENCE_CHARACTERS] if names else ""
+
+
+def _read(octets: bytes) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(octets)
+    except ValueError as error:
+        raise _unchecked(
+            f"a certificate in extraCerts cannot be read: {error}", "extra_certs"
+        ) from None
+
+
+def _is_of(header: PKIHeader, certificate: x509.Certificate) -> bool:
+    """Tell whether sender and senderKID, where it is there, mean this certificate."""
+    try:
+        if certificate.subject.public_bytes() != header.sender_name:
+            return False
+        if header.sender_kid is None:
+            return True
+        found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        return True
+    except ValueError:
+        return False
+    return found.value.digest == header.sender_kid
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.digital_signature
+
+
+def _unchecked(detail: str, finding: str) -> EnrollmentError:
+    return EnrollmentError(FailureReason.BAD_MESSAGE_CHECK, detail, finding=finding)
