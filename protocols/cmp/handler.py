@@ -137,7 +137,7 @@ class CMPHandler:
         return profile
 
     def _read(self, wire: WireRequest) -> PKIMessage:
-        """Read the message; where there is none, HTTP says so (cmp-T1). Raises ProtocolViolation."""
+        """Read the message; where there is none, HTTP says so. Raises ProtocolViolation."""
         try:
             return decode(wire.body, self.limits)
         except EnrollmentError as error:
