@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from cryptography import x509
+
 from enroll.failures import FailureReason
-from enroll.policy.names import alternative_names_in, same_alternative_names, same_name
 from enroll.request import CertificateRequest, Confirmation, EnrollmentRequest, PollRequest
 from enroll.result import EnrollmentResult, Issued, Pending, Rejected
 from protocols.cmp.encode import (
@@ -87,8 +88,8 @@ class CertificateExchange:
             return False
         given = issued.record.certificate
         names = self.wanted.subject_alternative_names
-        return not same_name(given.subject, self.wanted.subject) or (
-            names is not None and not same_alternative_names(names, alternative_names_in(given))
+        return given.subject != self.wanted.subject or (
+            names is not None and set(names) != _alternative_names_in(given)
         )
 
     def _wait(self, pending: Pending) -> WireResponse:
@@ -121,6 +122,14 @@ class ConfirmationExchange:
         if isinstance(result, Rejected):
             return self.reply.error(result, key_for(result, self.sender))
         return self.reply.send(encode_pki_confirm(), key=self.sender.key)
+
+
+def _alternative_names_in(certificate: x509.Certificate) -> set[x509.GeneralName]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return set()
+    return set(found.value)
 
 
 def key_for(rejected: Rejected, sender: Sender) -> MACKey | None:

@@ -6,7 +6,7 @@ from enroll.failures import AuthorityUnavailable, EnrollmentError, FailureReason
 from enroll.profiles import EnrollmentProfile, ProtocolName
 from enroll.request import RequestOrigin
 from enroll.result import Rejected
-from protocols.cmp import refusals
+from protocols.cmp import failures
 from protocols.cmp.addresses import Address, printable, read_address
 from protocols.cmp.bodies import decode_body
 from protocols.cmp.decode import decode
@@ -91,12 +91,12 @@ class CMPHandler:
         Under our signature wherever there is one: nothing was proven, so no MAC is made.
         """
         if rejected.reason is FailureReason.RATE_LIMITED:
-            return refusals.encode_http(rejected)
+            return failures.encode_http(rejected)
         try:
             message = decode(wire.body, self.limits)
             reply = self._reply(wire, message)
         except EnrollmentError:
-            return refusals.encode_http(rejected)
+            return failures.encode_http(rejected)
         answer = ANSWERS.get(message.body_type)
         if answer is not None and rejected.reason in _IN_THE_BODY:
             return reply.rejection(rejected, answer, number_of(message.body_type))
@@ -126,14 +126,14 @@ class CMPHandler:
     def _address(self, wire: WireRequest) -> Address:
         address = read_address(wire.path)
         if not address.is_known:
-            raise refusals.unknown_path(wire.correlation_id, f"nothing is at {wire.path[:80]!r}")
+            raise failures.unknown_path(wire.correlation_id, f"nothing is at {wire.path[:80]!r}")
         return address
 
     def _profile(self, wire: WireRequest, address: Address) -> EnrollmentProfile:
         profile = self.services.profile(address.profile)
         if profile is None:
             name = printable(address.profile or "")
-            raise refusals.unknown_profile(wire.correlation_id, name)
+            raise failures.unknown_profile(wire.correlation_id, name)
         return profile
 
     def _read(self, wire: WireRequest) -> PKIMessage:
@@ -141,7 +141,7 @@ class CMPHandler:
         try:
             return decode(wire.body, self.limits)
         except EnrollmentError as error:
-            raise refusals.unreadable(wire.correlation_id, error.finding, error.detail) from error
+            raise failures.unreadable(wire.correlation_id, error.finding, error.detail) from error
 
     def _reply(self, wire: WireRequest, message: PKIMessage) -> Reply:
         signer = self.services.signer()
@@ -157,12 +157,12 @@ class CMPHandler:
 def _check_http(wire: WireRequest) -> None:
     """Check what RFC 9811 §3 asks of HTTP. Raises ProtocolViolation."""
     if wire.method != "POST":
-        raise refusals.method_not_allowed(wire.correlation_id)
+        raise failures.method_not_allowed(wire.correlation_id)
     if wire.fault is not None:
-        raise refusals.transport_fault(wire.correlation_id, wire.fault)
+        raise failures.transport_fault(wire.correlation_id, wire.fault)
     given = wire.headers.get("Content-Type", "")
     if given.partition(";")[0].strip().lower() != MEDIA_TYPE:
-        raise refusals.unsupported_media_type(wire.correlation_id, given, MEDIA_TYPE)
+        raise failures.unsupported_media_type(wire.correlation_id, given, MEDIA_TYPE)
 
 
 def _check_header(message: PKIMessage) -> None:

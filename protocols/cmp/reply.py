@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from enroll.result import Rejected
-from protocols.cmp import refusals
+from protocols.cmp import failures
 from protocols.cmp.encode import (
     MEDIA_TYPE,
     CertResponse,
@@ -59,12 +59,12 @@ class Reply:
         own = self.signer.extra_certs if key is None else ()
         octets = encode_message(header, body, key or self.signer, (*own, *certificates))
         return WireResponse(
-            status=200, media_type=MEDIA_TYPE, body=octets, headers=(refusals.NO_STORE,)
+            status=200, media_type=MEDIA_TYPE, body=octets, headers=(failures.NO_STORE,)
         )
 
     def error(self, rejected: Rejected, key: MACKey | None = None) -> WireResponse:
         """Refuse in an error message (RFC 9483 §3.6.4)."""
-        return self.send(encode_error(refusals.word(rejected)), key=key)
+        return self.send(encode_error(failures.word(rejected)), key=key)
 
     def rejection(
         self,
@@ -74,5 +74,5 @@ class Reply:
         key: MACKey | None = None,
     ) -> WireResponse:
         """Refuse a request for what is in its body: in ip, cp or kup (RFC 9483 §3.6.2)."""
-        response = CertResponse(cert_req_id=cert_req_id, status=refusals.word(rejected))
+        response = CertResponse(cert_req_id=cert_req_id, status=failures.word(rejected))
         return self.send(encode_cert_responses(answer, [response]), key=key)
