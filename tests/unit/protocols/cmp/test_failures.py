@@ -4,8 +4,7 @@ import pytest
 
 from enroll.failures import FailureReason
 from enroll.result import Rejected
-from protocols.cmp.messages import FailInfo, PKIStatus
-from protocols.cmp.refusals import (
+from protocols.cmp.failures import (
     FAILURES,
     encode_http,
     method_not_allowed,
@@ -16,6 +15,7 @@ from protocols.cmp.refusals import (
     unsupported_media_type,
     word,
 )
+from protocols.cmp.messages import FailInfo, PKIStatus
 from protocols.wire import TransportFault
 
 
