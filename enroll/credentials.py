@@ -122,7 +122,7 @@ class SharedSecretMAC:
 
     username: str
     matches: Callable[[str], bool] = field(repr=False)
-    exact: bool = False
+    exact: bool = field(default=False, repr=False)
 
     def is_of(self, secret: str) -> bool:
         return self.matches(secret)
