@@ -389,3 +389,25 @@ async def test_the_last_issuance_is_that_of_the_newest_certificate_of_all(
     last = await look(registry, lambda uow: uow.certificates.last_issued_at())
 
     assert last == START + 3 * HOUR
+
+
+async def test_a_certificate_is_found_by_the_exchange_that_gave_it_last(
+    registry: Registry,
+) -> None:
+    waiting = a_certificate_record(
+        1,
+        status=CertificateStatus.PENDING_CONFIRM,
+        confirmed_at=None,
+        transaction="ab" * 128,
+        confirm_until=START + timedelta(days=1),
+    )
+    await add(registry, waiting)
+    await add(registry, a_certificate_record(2, device=OTHER))
+    later = replace(waiting, transaction="cd")
+
+    before = await look(registry, lambda uow: uow.certificates.by_transaction("ab" * 128))
+    await store(registry, lambda uow: uow.certificates.save(later, was=waiting))
+
+    assert before == [waiting]
+    assert await look(registry, lambda uow: uow.certificates.by_transaction("cd")) == [later]
+    assert await look(registry, lambda uow: uow.certificates.by_transaction("ab" * 128)) == []
