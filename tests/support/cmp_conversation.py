@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
@@ -76,7 +77,7 @@ def a_message_signer() -> Signer:
 class FixedServices:
     """What a server has under CMP, as a test says."""
 
-    profiles: dict[str | None, EnrollmentProfile]
+    profiles: Mapping[str | None, EnrollmentProfile | None]
     found: Signer | None = field(default_factory=a_message_signer)
 
     def profile(self, label: str | None) -> EnrollmentProfile | None:
@@ -94,10 +95,8 @@ class FixedServices:
 async def an_endpoint(site: Site, *, burst: int = 0) -> ProtocolEndpoint:
     """Make an endpoint as every worker has it: nothing in it remembers a message."""
     policy = await site.policy()
-    profiles: dict[str | None, EnrollmentProfile] = {**policy.enrollment_profiles}
-    default = default_profile(policy)
-    if default is not None:
-        profiles[None] = default
+    profiles: dict[str | None, EnrollmentProfile | None] = {None: default_profile(policy)}
+    profiles.update(policy.enrollment_profiles.items())
     handler = CMPHandler(services=FixedServices(profiles), nonces=SenderNonces(key=bytes(32)))
     return ProtocolEndpoint(
         name=ProtocolName.CMP,

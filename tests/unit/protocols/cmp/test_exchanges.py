@@ -366,7 +366,7 @@ async def test_cmp_H1_H8_H9_a_header_has_what_it_must(
     site = await open_site()
     client, ask = await a_client(site)
 
-    answer = await client.ask(ask, **changes)
+    answer = await client.send(BodyType.IR, content_of(ask), **changes)
 
     check_refused(answer, BodyType.ERROR, fail_info)
     check_signed(answer)
