@@ -7,10 +7,11 @@ from enroll.credentials import (
     Secret,
     SharedSecretMAC,
     ShownCertificate,
+    TLSClientCertificate,
     proving_certificate,
 )
 from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
-from enroll.options import ChallengePasswordRule
+from enroll.options import FULL_CMC, ChallengePasswordRule
 from enroll.ports import DeviceKey
 from enroll.profiles import ProtocolName
 from enroll.shared_secrets import names_in
@@ -35,10 +36,16 @@ def shown_by(
                 finding="two_secrets",
             )
     certificate = proving_certificate(step.request.credentials)
-    if isinstance(secret, SharedSecretMAC):
+    if isinstance(secret, SharedSecretMAC) or _came_over(certificate, step):
         # A proof of identity is verified or refused (RFC 5272 §6.2.1), whatever else is proven.
         certificate = None
     return secret, certificate
+
+
+def _came_over(certificate: ShownCertificate | None, step: Addressed) -> bool:
+    """Tell whether a message that has to prove its sender itself only came by this certificate."""
+    by_message = step.request.origin.operation == FULL_CMC
+    return by_message and isinstance(certificate, TLSClientCertificate)
 
 
 def _code_in_request(step: Addressed) -> NamedChallengePassword | None:

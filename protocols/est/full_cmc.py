@@ -163,7 +163,7 @@ class FullCMC:
         connected = _connected(wire)
         full = judge(opened, self.limits, connected[:1])
         credentials = full.credentials
-        if credentials and connected:
+        if connected:
             # It proves nothing here, but whose it is has to fit.
             credentials = (TLSClientCertificate(chain=connected), *credentials)
         return FullCMCExchange(

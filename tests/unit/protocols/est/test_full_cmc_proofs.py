@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from enroll.credentials import CredentialKind
 from enroll.device import DeviceState
+from enroll.options import ChallengePasswordRule, ESTOptions
 from protocols.cmc.messages import PKI_DATA
 from protocols.cms.signed_data import Signer, encode_signed_data
 from server.appointment import Appointments
@@ -322,6 +323,27 @@ def test_a_makers_certificate_of_another_device_is_refused() -> None:
         assert (answer.status, said.fail_info) == (403, BAD_REQUEST)
 
     asyncio.run(run())
+
+
+def test_the_connection_of_another_device_contradicts_a_code_in_the_request() -> None:
+    async def test(site: Site) -> None:
+        other = await site.enroll("pump-2")
+        ask = await with_a_code(site)
+        by_code = ESTOptions(fullcmc=True, challenge_password=ChallengePasswordRule.CODE)
+        both = frozenset({CredentialKind.OWN_CERTIFICATE, CredentialKind.ONE_TIME_CODE})
+        await site.change_policy(bootstrap={"est": by_code, "renewal_credentials": both})
+        csr = a_csr(
+            ask.key,
+            subject=ask.subject,
+            extensions=[key_identifier(ask.key)],
+            challenge_password=ask.code,
+        )
+
+        answer = await send(site, signed_by_own_key(ask.key, a_pki_data(tcr(csr))), held=other)
+
+        await check_refused(site, answer, 403, BAD_REQUEST, 1, finding="identity_conflict")
+
+    on_a_site(test)
 
 
 def test_est_M1_a_wrong_proof_of_identity_is_refused_whatever_the_signer_proves() -> None:
