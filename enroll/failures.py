@@ -123,6 +123,6 @@ class AlreadyTaken(Exception):  # noqa: N818 - as above
     """
 
     def __init__(self, what: str, value: str) -> None:
-        super().__init__(f"{what} {value!r} is already taken")
+        super().__init__(f"{what.replace('_', ' ')} {value!r} is already taken")
         self.what = what
         self.value = value

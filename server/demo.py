@@ -59,17 +59,17 @@ def _addresses(home: Home, listening: Listening) -> str:
     path = _root(home)
     root = read_certificate(path)
     return f"""
-EST          https://{_reachable(listening.https)}/.well-known/est
-SCEP         http://{_reachable(listening.http)}/scep
-HTTP         http://{_reachable(listening.http)}   (/crl/issuing.crl /ca/issuing.crt /roots.pem)
-Management   https://{_reachable(listening.management)}   (/livez /readyz /version /metrics)
+EST          https://{reachable(listening.https)}/.well-known/est
+SCEP         http://{reachable(listening.http)}/scep
+HTTP         http://{reachable(listening.http)}   (/crl/issuing.crl /ca/issuing.crt /roots.pem)
+Management   https://{reachable(listening.management)}   (/livez /readyz /version /metrics)
 Root         {path}
 Fingerprint  {root.fingerprint(hashes.SHA256()).hex()}   (SHA-256 of the root)
 """
 
 
 def _lines(home: Home, listening: Listening, device: Device, made: MadeCode, enroll: str) -> str:
-    est = f"https://{_reachable(listening.https)}/.well-known/est"
+    est = f"https://{reachable(listening.https)}/.well-known/est"
     curl = f"curl -fsS --cacert {shlex.quote(str(_root(home)))}"
     post = "-H 'Content-Type: application/pkcs10' --data-binary"
     take = "| openssl base64 -d | openssl pkcs7 -inform DER -print_certs"
@@ -100,12 +100,11 @@ Device {device.name} is {device.state}. Paste into another terminal, in an empty
 # What the server knows now, and what it was asked
 {enroll} device show {device.name} -o json
 {enroll} attempts
-
 """
 
 
 def _scep_lines(listening: Listening, device: Device, made: MadeCode) -> str:
-    url = f"http://{_reachable(listening.http)}/scep"
+    url = f"http://{reachable(listening.http)}/scep"
     return f"""
 # Over SCEP, as {device.name}, with strongSwan's pki (Debian package strongswan-pki)
 pki --gen --type rsa --size 2048 --outform pem > scep.key
@@ -123,7 +122,7 @@ def _root(home: Home) -> Path:
     return home.ca_certificate(read_succession(home).active(AuthorityKind.ROOT).name)
 
 
-def _reachable(address: str) -> str:
+def reachable(address: str) -> str:
     """Write an address as this host reaches it: one that stands for all interfaces is its own."""
     host, _, port = address.rpartition(":")
     return f"localhost:{port}" if host in {"0.0.0.0", "[::]", "127.0.0.1"} else address  # noqa: S104 - compared, not bound

@@ -26,7 +26,12 @@ from registry.engine import SQLITE, migrate, normal_url
 from server.authorities import write_succession
 from server.clock import SystemClock, SystemRandomness
 from server.config.load import Config, load_config
-from server.config.model import check_database_url, parse_address, parse_host
+from server.config.model import (
+    check_database_url,
+    parse_address,
+    parse_host,
+    parse_http_url,
+)
 from server.defaults import default_policy
 from server.home import (
     Home,
@@ -47,6 +52,7 @@ class Wishes:
 
     name: str = "Enrollment"
     hosts: tuple[str, ...] = ()
+    public_http_url: str | None = None
     database: str | None = None
     passphrase_file: Path | None = None
     key_algorithm: KeyKind = KeyKind.P_256
@@ -108,6 +114,11 @@ def _check(wishes: Wishes) -> None:
             parse_host(host)
     except ValueError as error:
         raise WishError(f"--host: {error}") from error
+    try:
+        if wishes.public_http_url is not None:
+            parse_http_url(wishes.public_http_url)
+    except ValueError as error:
+        raise WishError(f"--public-http-url: {error}") from error
     try:
         if wishes.database is not None:
             check_database_url(wishes.database)
@@ -180,7 +191,8 @@ def _write_configuration(draft: Home, wishes: Wishes) -> None:
     server = tomlkit.table()
     server.add("hosts", list(wishes.hosts))
     host = wishes.hosts[0] if wishes.hosts else "localhost"
-    server.add("public_http_url", f"http://{f'[{host}]' if ':' in host else host}:8080")
+    usual = f"http://{f'[{host}]' if ':' in host else host}:8080"
+    server.add("public_http_url", (wishes.public_http_url or usual).rstrip("/"))
     document.add("server", server)
     if wishes.database is not None:
         database = tomlkit.table()

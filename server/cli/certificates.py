@@ -47,7 +47,7 @@ def list_(
             return list(await uow.certificates.list())
 
     rows = [_data(each) for each in work(context, run) if status is None or each.status is status]
-    show_all(rows, ("serial_number", "profile", "class", "status", "not_after"), output)
+    show_all(rows, ("serial_number", "profile", "class", "status", "issuer", "not_after"), output)
 
 
 @app.command("show")

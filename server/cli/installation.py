@@ -16,7 +16,7 @@ from server.cli.office import current_home
 from server.cli.output import Format, Output, say, show, show_all
 from server.config.load import Config, load_config
 from server.config.model import parse_address
-from server.demo import prepare_demo
+from server.demo import prepare_demo, reachable
 from server.home import Home
 from server.initialize import Wishes, initialize
 from server.listening import Listening, write_ready_file
@@ -32,17 +32,28 @@ Hosts = Annotated[
         "repeatable. The first also stands in CRL and CA addresses.",
     ),
 ]
+PublicURL = Annotated[
+    str | None,
+    typer.Option(
+        "--public-http-url",
+        metavar="URL",
+        help="What CRL and CA addresses in certificates start with; else http:// with the first "
+        "host, port 8080.",
+    ),
+]
 HTTPS = Annotated[
     str | None,
-    typer.Option("--https", metavar="HOST:PORT", help="Where devices speak EST, with TLS."),
+    typer.Option(
+        "--https", metavar="HOST:PORT", help="Where devices speak EST, and SCEP, with TLS."
+    ),
 ]
 HTTP = Annotated[
     str | None,
-    typer.Option("--http", metavar="HOST:PORT", help="Where CRLs and CA certificates are."),
+    typer.Option("--http", metavar="HOST:PORT", help="Where SCEP, CRLs and CA certificates are."),
 ]
 Management = Annotated[
     str | None,
-    typer.Option("--management", metavar="HOST:PORT", help="Where health and metrics are."),
+    typer.Option("--management", metavar="HOST:PORT", help="Where REST, health and metrics are."),
 ]
 Unix = Annotated[
     str | None,
@@ -81,6 +92,7 @@ def init(
         str, typer.Option(metavar="NAME", help="What the CA is called in its certificates.")
     ] = "Enrollment",
     host: Hosts = None,
+    public_http_url: PublicURL = None,
     database: Annotated[
         str | None,
         typer.Option(
@@ -102,6 +114,7 @@ def init(
     wishes = Wishes(
         name=name,
         hosts=tuple(host or ()),
+        public_http_url=public_http_url,
         database=database,
         passphrase_file=passphrase_file,
         key_algorithm=key_algorithm,
@@ -154,10 +167,14 @@ def run(
     paste into another terminal that take the demo device through its life.
     """
     home = current_home(context)
-    if not home.exists:
-        made = asyncio.run(initialize(home, Wishes()))
-        say(f"Made {made.home}")
     overrides = {"https": https, "http": http, "management": management, "unix": None}
+    _check_addresses(overrides)
+    if not home.exists:
+        # What is issued names the address at which its CRL will be.
+        known = http and parse_address(http)[1]
+        wishes = Wishes(public_http_url=f"http://{reachable(http)}" if http and known else None)
+        made = asyncio.run(initialize(home, wishes))
+        say(f"Made {made.home}")
     config = load_config(home.configuration)
 
     async def introduce(listening: Listening) -> None:
@@ -193,6 +210,14 @@ def _command(home: Home) -> str:
     return shlex.join([*words, "--home", str(home.path)])
 
 
+def _check_addresses(overrides: dict[str, str | None]) -> None:
+    for key in ("https", "http", "management"):
+        try:
+            parse_address(overrides[key] or "localhost:0")
+        except ValueError as error:
+            raise typer.BadParameter(f"--{key}: {error}") from error
+
+
 def _serve(
     home: Home,
     overrides: dict[str, str | None],
@@ -201,13 +226,8 @@ def _serve(
     *,
     workers: int = 1,
 ) -> None:
+    _check_addresses(overrides)
     wanted = {key: value for key, value in overrides.items() if value is not None}
-    for key in ("https", "http", "management"):
-        if wanted.get(key):
-            try:
-                parse_address(wanted[key])
-            except ValueError as error:
-                raise typer.BadParameter(f"--{key}: {error}") from error
 
     def read_config() -> Config:
         return load_config(home.configuration, wanted)

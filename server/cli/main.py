@@ -56,6 +56,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
     pretty_exceptions_enable=False,
     help="Certificate enrollment for devices. Begin with 'enroll run', or 'enroll init'.",
     epilog="Ends with 0 done, 1 failed, 2 usage, 3 not found, 4 refused by policy or state, "

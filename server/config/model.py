@@ -36,7 +36,8 @@ def _address(text: str) -> str:
     return text
 
 
-def _http_url(text: str) -> str:
+def parse_http_url(text: str) -> str:
+    """Check what CRL and CA addresses start with. Raises ValueError."""
     if not re.fullmatch(r"http://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9/._~-]*)?", text):
         raise ValueError("expected an http:// address that relying parties reach, without a query")
     return text.rstrip("/")
@@ -122,7 +123,7 @@ class ServerSection(Section):
     management: Address = "127.0.0.1:9443"
     unix: str = ""
     hosts: Annotated[tuple[Host, ...], BeforeValidator(_listed)] = ()
-    public_http_url: Annotated[str, AfterValidator(_http_url)] = "http://localhost:8080"
+    public_http_url: Annotated[str, AfterValidator(parse_http_url)] = "http://localhost:8080"
     drain_seconds: Seconds = 30.0
 
 

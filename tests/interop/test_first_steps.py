@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from server.home import Home
 from tests.support.device import Device
@@ -108,6 +110,26 @@ def test_run_begins_again_where_it_stopped(tmp_path: Path) -> None:
 
     assert (first, again) == (second, True)
     assert len(Installation(home=home).json("device", "list")) == 2
+
+
+def test_run_makes_a_home_whose_crl_addresses_are_where_it_listens(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        http = f"127.0.0.1:{taken.getsockname()[1]}"
+
+        ended = subprocess.run(
+            [*ENROLL, "--home", home, "run", *FREE, "--http", http],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == 1, "it cannot listen there, and has made the home by then"
+    issuing = x509.load_pem_x509_certificate((home / "ca" / "issuing.pem").read_bytes())
+    points = issuing.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    (point,) = (name.value for each in points for name in each.full_name or ())
+    assert point == f"http://localhost:{http.rpartition(':')[2]}/crl/root.crl"
 
 
 def test_what_run_prints_enrolls_a_device_over_scep(tmp_path: Path) -> None:

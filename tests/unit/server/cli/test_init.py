@@ -188,6 +188,7 @@ def test_the_database_may_be_elsewhere(tmp_path: Path) -> None:
         (("--name", "a\nb"), "--name"),
         (("--host", "two words"), "'two words' is neither a host name nor an IP address"),
         (("--host", "-x.example"), "--host"),
+        (("--public-http-url", "https://x.example"), "--public-http-url: expected an http://"),
         (("--database", "oracle://x"), "--database: expected a sqlite or postgresql"),
         (("--database", "sqlite://"), "--database: expected a file"),
         (("--key-algorithm", "rsa-2048"), "--key-algorithm: rsa-2048 is too weak"),
@@ -202,6 +203,29 @@ def test_a_wish_that_cannot_be_met_leaves_nothing(
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert expected in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def crl_addresses(home: Path) -> list[str]:
+    issuing = x509.load_pem_x509_certificate((home / "ca" / "issuing.pem").read_bytes())
+    points = issuing.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    return [name.value for point in points for name in point.full_name or ()]
+
+
+def test_crl_addresses_begin_as_told_from_the_first_certificate_on(tmp_path: Path) -> None:
+    made = Installation.initialize(
+        tmp_path / "home", "--host", "a.example", "--public-http-url", "http://pki.example/x/"
+    )
+
+    assert crl_addresses(made.home) == ["http://pki.example/x/crl/root.crl"]
+    assert made.call("check").returncode == 0
+
+
+def test_run_makes_no_home_for_an_address_that_is_none(tmp_path: Path) -> None:
+    ended = command("--home", str(tmp_path / "home"), "run", "--http", "nowhere")
+
+    assert ended.returncode == 2
+    assert "--http" in ended.stderr
     assert list(tmp_path.iterdir()) == []
 
 
