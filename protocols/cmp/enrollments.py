@@ -120,7 +120,7 @@ def _updated(request: CertReqMsg, sender: Sender, terms: Terms) -> CertificateRe
 
 def _names(cert_id: der.Element, certificate: x509.Certificate) -> bool:
     """Tell whether an RFC 4211 §6.5 CertId is that of this certificate."""
-    parts = der.split(cert_id.content)
+    parts = der.split(cert_id.content) if cert_id.tag == der.SEQUENCE else []
     if len(parts) != 2 or parts[1].tag != der.INTEGER:  # noqa: PLR2004 - issuer and serial number
         return False
     issuer, serial_number = parts

@@ -7,6 +7,7 @@ from cryptography.x509.oid import NameOID
 
 from enroll.credentials import Credential, SharedSecretMAC, SignerCertificate
 from enroll.failures import EnrollmentError, FailureReason
+from protocols.certificates import load_certificate
 from protocols.cmp.macs import MACKey
 from protocols.cmp.messages import PKIHeader, PKIMessage
 from protocols.cmp.protection import (
@@ -15,6 +16,7 @@ from protocols.cmp.protection import (
     mac_holds,
     verify_signature,
 )
+from protocols.cms.identifiers import subject_key_identifier
 from protocols.names import read_name
 
 _REFERENCE_CHARACTERS = 128
@@ -100,27 +102,21 @@ def reference_of(header: PKIHeader) -> str:
 
 
 def _read(octets: bytes) -> x509.Certificate:
-    try:
-        return x509.load_der_x509_certificate(octets)
-    except ValueError as error:
-        raise _unchecked(
-            f"a certificate in extraCerts cannot be read: {error}", "extra_certs"
-        ) from None
+    certificate = load_certificate(octets)
+    if certificate is None:
+        raise _unchecked("a certificate in extraCerts cannot be read", "extra_certs")
+    return certificate
 
 
 def _is_of(header: PKIHeader, certificate: x509.Certificate) -> bool:
-    """Tell whether sender and senderKID, where it is there, mean this certificate."""
+    """Tell whether sender and senderKID, where both have it, mean this certificate."""
     try:
         if certificate.subject.public_bytes() != header.sender_name:
             return False
-        if header.sender_kid is None:
-            return True
-        found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    except x509.ExtensionNotFound:
-        return True
     except ValueError:
         return False
-    return found.value.digest == header.sender_kid
+    found = subject_key_identifier(certificate)
+    return header.sender_kid is None or found in {None, header.sender_kid}
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:
@@ -128,6 +124,11 @@ def _may_sign(certificate: x509.Certificate) -> bool:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return True
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise _unchecked(
+            f"the extensions of the signer's certificate cannot be read: {error!s:.200}",
+            "signer_extensions",
+        ) from error
     return usage.digital_signature
 
 

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from tests.fuzz.fuzz_cmp_exchange import fuzz_cmp_exchange
 from tests.fuzz.fuzz_cmp_message import fuzz_cmp_message
 from tests.fuzz.fuzz_cms_enveloped import fuzz_cms_enveloped
 from tests.fuzz.fuzz_cms_signed import fuzz_cms_signed
@@ -32,6 +33,7 @@ CORPUS = Path(__file__).parent / "corpus"
 CPU_SECONDS = 0.05
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "cmp_exchange": fuzz_cmp_exchange,
     "cmp_message": fuzz_cmp_message,
     "cms_enveloped": fuzz_cms_enveloped,
     "cms_signed": fuzz_cms_signed,

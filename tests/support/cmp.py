@@ -1,18 +1,25 @@
 """CMP for tests: messages of openssl's client, messages made here, and pyasn1-modules to judge."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from pyasn1.codec.der import decoder, encoder
 from pyasn1_modules import rfc4210
 
-from protocols.cmp.encode import directory_name, encode_message
+from enroll.profiles import EnrollmentProfile
+from protocols.cmp.encode import MEDIA_TYPE, directory_name, encode_message
+from protocols.cmp.handler import CMPHandler
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType, PKIHeader
-from protocols.cmp.protection import Protection
-from tests.support.csr import a_name, sequence, tlv
+from protocols.cmp.nonces import SenderNonces
+from protocols.cmp.protection import Protection, Signer
+from protocols.wire import WireRequest
+from tests.support.builders import an_enrollment_profile
+from tests.support.csr import Key, a_key, a_name, sequence, tlv
 
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus" / "cmp_message"
 SECRET = b"s3cr3t"
@@ -103,3 +110,83 @@ def check_form(message: bytes) -> rfc4210.PKIMessage:
     assert not rest
     assert encoder.encode(found) == message
     return found
+
+
+def a_certificate(
+    key: Key, name: str = "signer", *extensions: x509.ExtensionType
+) -> x509.Certificate:
+    """Make a certificate for a key, by a CA that nobody knows."""
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(a_name(name))
+        .issuer_name(a_name("CA"))
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .public_key(key.public_key())
+        .add_extension(x509.SubjectKeyIdentifier(b"its identifier"), critical=False)
+    )
+    for each in extensions:
+        builder = builder.add_extension(each, critical=False)
+    return builder.sign(a_key(), hashes.SHA256())
+
+
+def a_signer(key: Key | None = None) -> Signer:
+    key = key or a_key()
+    return Signer.holding(a_certificate(key), key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedServices:
+    """Implements `protocols.cmp.services.Services`: one profile, by any label but one."""
+
+    signs: Signer | None = None
+
+    def profile(self, label: str | None) -> EnrollmentProfile | None:
+        return None if label == "nobody" else an_enrollment_profile()
+
+    def signer(self) -> Signer | None:
+        return self.signs
+
+    def ca_certificates(self) -> tuple[bytes, ...]:
+        return ()
+
+
+def a_handler() -> CMPHandler:
+    return CMPHandler(
+        services=FixedServices(signs=a_signer()), nonces=SenderNonces(key=b"the key of the nonces")
+    )
+
+
+def a_wire(
+    body: bytes, path: str = "", method: str = "POST", media_type: str = MEDIA_TYPE
+) -> WireRequest:
+    """Make what a listener hands on."""
+    return WireRequest(
+        method=method,
+        path=path,
+        query="",
+        headers={"Content-Type": media_type},
+        body=body,
+        peer_chain=(),
+        peer_address="192.0.2.1",
+        correlation_id="c-1",
+        received_at=datetime(2026, 11, 25, 12, tzinfo=UTC),
+    )
+
+
+def by_signature(
+    body_type: BodyType,
+    content: bytes,
+    *,
+    signer: Signer | None = None,
+    extra_certs: Sequence[bytes] | None = None,
+    **changes: object,
+) -> bytes:
+    """Make a message that a certificate's key signs."""
+    signer = signer or a_signer()
+    sender = directory_name(signer.certificate.subject.public_bytes())
+    header = a_header(**{"sender": sender, "sender_kid": signer.key_identifier, **changes})
+    certificates = signer.extra_certs if extra_certs is None else extra_certs
+    return a_message(body_type, content, header, protection=signer, extra_certs=certificates)

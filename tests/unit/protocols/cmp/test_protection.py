@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -37,6 +36,7 @@ from tests.support.cmp import (
     SHA256,
     SHA384,
     SHA512,
+    a_certificate,
     a_header,
     a_message,
     from_client,
@@ -50,7 +50,6 @@ from tests.support.csr import (
     RSA_SHA256,
     Key,
     a_key,
-    a_name,
     sequence,
     tlv,
 )
@@ -70,21 +69,6 @@ class Fixed:
     def protect(self, octets: bytes) -> bytes:
         del octets
         return self.octets
-
-
-def a_certificate(key: Key, name: str = "signer") -> x509.Certificate:
-    now = datetime(2026, 11, 25, tzinfo=UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(a_name(name))
-        .issuer_name(a_name("CA"))
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .public_key(key.public_key())
-        .add_extension(x509.SubjectKeyIdentifier(b"its identifier"), critical=False)
-    )
-    return builder.sign(a_key(), hashes.SHA256())
 
 
 def a_genm(algorithm: bytes, octets: bytes = b"none") -> PKIMessage:

@@ -1,0 +1,63 @@
+"""Any octets within a message that is signed well are taken or refused: by all of CMP's handler."""
+
+from contextlib import suppress
+from functools import cache
+
+from enroll.failures import EnrollmentError
+from enroll.result import Rejected
+from protocols.cmp.handler import CMPHandler
+from protocols.cmp.messages import BodyType
+from protocols.cmp.protection import Signer
+from protocols.wire import ProtocolViolation
+from tests.support.cmp import a_handler, a_signer, a_wire, by_signature, integer
+from tests.support.crmf import sign
+from tests.support.csr import a_key, a_name, sequence, spki_of, tlv
+
+_OLD_CERT_ID = bytes.fromhex("06092b0601050507050105")
+
+
+def fuzz_cmp_exchange(data: bytes) -> None:
+    """Take the octets as a body, as a control, as a certificate, and as the whole message."""
+    signer = _signer()
+    for body_type in (BodyType.KUR, BodyType.CERT_CONF, BodyType.P10CR):
+        _exchange(by_signature(body_type, data, signer=signer))
+    _exchange(by_signature(BodyType.KUR, sequence(_an_update(data)), signer=signer))
+    request = sequence(_an_update(b"\x05\x00"))
+    _exchange(by_signature(BodyType.CR, request, signer=signer, extra_certs=[data]))
+    _exchange(data)
+
+
+def _exchange(message: bytes) -> None:
+    wire = a_wire(message)
+    try:
+        with suppress(ProtocolViolation):
+            _handler().receive(wire)
+    except EnrollmentError as error:
+        rejected = Rejected(
+            reason=error.reason,
+            correlation_id=wire.correlation_id,
+            detail=error.detail,
+            finding=error.finding,
+        )
+        _handler().origin(wire)
+        _handler().refuse(wire, rejected)
+
+
+def _an_update(old_cert_id: bytes) -> bytes:
+    """Make a CertReqMsg whose oldCertID is these octets, with a good signature over it."""
+    subject = tlv(0xA5, a_name().public_bytes())
+    key = bytes([0xA6]) + spki_of(a_key())[1:]
+    controls = sequence(sequence(_OLD_CERT_ID, old_cert_id))
+    request = sequence(integer(0), sequence(subject, key), controls)
+    algorithm, signature = sign(request, a_key())
+    return sequence(request, tlv(0xA1, algorithm, tlv(0x03, b"\0", signature)))
+
+
+@cache
+def _handler() -> CMPHandler:
+    return a_handler()
+
+
+@cache
+def _signer() -> Signer:
+    return a_signer()
