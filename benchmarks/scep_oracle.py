@@ -1,31 +1,37 @@
 """Can anybody tell by its answer, or by the time that takes, why a sealed request was refused?
 
-Whole messages of SCEP go through endpoint and pipeline, the causes in turn and in random order.
+Whole messages of SCEP go through endpoint and pipeline, or over HTTP to a server of its own; every
+cause as often, in random order.
 Every two causes are compared by the test of Kolmogorov and Smirnov: its p is above one percent
 divided by the number of pairs (Bonferroni) in one of three attempts at least. The answers
 may differ in nonces and signatures alone.
 
-Run: python -m benchmarks.scep_oracle [samples] [messageType]
+Run: python -m benchmarks.scep_oracle [samples] [messageType] [http]
 """
 
 import asyncio
+import http.client as http_client
 import random
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import exp, sqrt
+from pathlib import Path
 from time import perf_counter
+
+from cryptography import x509
 
 from benchmarks.driving import BenchmarkFailed
 from benchmarks.measure import Ratio, ratio, write
 from protocols.scep.messages import MessageType
-from protocols.wire import WireResponse
-from server.exchange import ProtocolEndpoint
 from server.observability.logging import configure_logging
-from tests.support.enrollment import Site, open_site
-from tests.support.scep import a_scep_wire, an_endpoint
+from tests.support.enrollment import open_site
+from tests.support.installation import Installation
+from tests.support.scep import a_scep_wire, an_endpoint, the_ra_at
 from tests.support.scep_causes import lasting, makers
 
 LEVEL = 0.01
@@ -45,13 +51,13 @@ class Compared:
     p: float
 
 
-def main(samples: int = 20_000, kind: int = MessageType.PKCS_REQ) -> None:
+def main(samples: int = 20_000, kind: int = MessageType.PKCS_REQ, *, http: bool = False) -> None:
     """Print for every two causes how far apart they are. Raises BenchmarkFailed."""
     configure_logging("error")
     attempts: list[list[Compared]] = []
     times: Mapping[str, list[float]] = {}
     while len(attempts) < ATTEMPTS:
-        times = asyncio.run(_measure(samples, kind))
+        times = _over_http(samples, kind) if http else asyncio.run(_in_process(samples, kind))
         attempts.append([_compare(times, *pair) for pair in combinations(times, 2)])
         if min(each.p for each in attempts[-1]) > LEVEL / len(attempts[-1]):
             break
@@ -60,6 +66,7 @@ def main(samples: int = 20_000, kind: int = MessageType.PKCS_REQ) -> None:
         _ratios(attempts),
         samples=samples,
         message_type=kind,
+        http=http,
         microseconds={cause: round(_median(each), 1) for cause, each in times.items()},
         p=[{each.names: each.p for each in attempt} for attempt in attempts],
     )
@@ -75,31 +82,68 @@ def _ratios(attempts: Sequence[Sequence[Compared]]) -> list[Ratio]:
     ]
 
 
-async def _measure(samples: int, kind: int) -> Mapping[str, list[float]]:
-    """Time the refusals of every cause, and demand that they are the same octets."""
+async def _in_process(samples: int, kind: int) -> Mapping[str, list[float]]:
+    """Time the refusals of a site in this process."""
     site = await open_site()
     await site.register()
     endpoint = await an_endpoint(site)
-    causes = {cause: [make() for _ in range(MESSAGES)] for cause, make in makers(kind).items()}
-    times: dict[str, list[float]] = {cause: [] for cause in causes}
-    said: set[bytes] = set()
-    for number in range(WARM_UP + samples):
-        for cause in random.sample(list(causes), len(causes)):
-            body = random.choice(causes[cause])  # noqa: S311 - an order that hides nothing
-            took, answer = await _time(site, endpoint, body)
-            said.add(lasting(answer.body))
-            if number >= WARM_UP:
-                times[cause].append(took)
-    if len(said) != 1:
-        raise BenchmarkFailed(f"the answers are of {len(said)} kinds, where one is wanted")
-    return times
+    measured = Measured(messages=_messages(kind, None))
+    for cause, body in measured.order(samples):
+        wire = replace(a_scep_wire(body=body), received_at=site.clock.now())
+        begin = perf_counter()
+        answer = await endpoint(wire)
+        measured.take(cause, perf_counter() - begin, answer.body)
+    return measured.judged(samples)
 
 
-async def _time(site: Site, endpoint: ProtocolEndpoint, body: bytes) -> tuple[float, WireResponse]:
-    wire = replace(a_scep_wire(body=body), received_at=site.clock.now())
-    begin = perf_counter()
-    answer = await endpoint(wire)
-    return perf_counter() - begin, answer
+def _over_http(samples: int, kind: int) -> Mapping[str, list[float]]:
+    """Time the refusals of a server of its own, over one connection of the loopback."""
+    with tempfile.TemporaryDirectory(prefix="scep-oracle-") as folder:
+        installation = Installation.initialize(Path(folder) / "home")
+        with (installation.home / "enroll.toml").open("a") as file:
+            file.write("\n[limits]\nfailures_per_address = 0\n")
+        with installation.serve() as server:
+            measured = Measured(messages=_messages(kind, the_ra_at(server.http)))
+            host, _, port = server.http.rpartition(":")
+            connection = http_client.HTTPConnection(host, int(port), timeout=30)
+            for cause, body in measured.order(samples):
+                begin = perf_counter()
+                connection.request("POST", "/scep", body)
+                answer = connection.getresponse().read()
+                measured.take(cause, perf_counter() - begin, answer)
+            connection.close()
+    return measured.judged(samples)
+
+
+def _messages(kind: int, recipient: x509.Certificate | None) -> Mapping[str, list[bytes]]:
+    return {
+        cause: [make() for _ in range(MESSAGES)] for cause, make in makers(kind, recipient).items()
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What is sent, by cause; how long it took to refuse, and what was said."""
+
+    messages: Mapping[str, Sequence[bytes]]
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    said: set[bytes] = field(default_factory=set)
+
+    def order(self, samples: int) -> Iterator[tuple[str, bytes]]:
+        """Give a message of every cause, again and again, in an order that hides nothing."""
+        for _ in range(WARM_UP + samples):
+            for cause in random.sample(list(self.messages), len(self.messages)):
+                yield cause, random.choice(self.messages[cause])  # noqa: S311 - as it says
+
+    def take(self, cause: str, seconds: float, answer: bytes) -> None:
+        self.times[cause].append(seconds)
+        self.said.add(lasting(answer))
+
+    def judged(self, samples: int) -> Mapping[str, list[float]]:
+        """Give the times, if the answers are the same octets. Raises BenchmarkFailed."""
+        if len(self.said) != 1:
+            raise BenchmarkFailed(f"the answers are of {len(self.said)} kinds; one is wanted")
+        return {cause: self.times[cause][-samples:] for cause in self.messages}
 
 
 def _compare(times: Mapping[str, Sequence[float]], one: str, other: str) -> Compared:
@@ -130,4 +174,4 @@ def _likelihood(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 if __name__ == "__main__":
-    main(*(int(each) for each in sys.argv[1:3]))
+    main(*(int(each) for each in sys.argv[1:3]), http="http" in sys.argv[3:])

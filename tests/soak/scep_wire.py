@@ -10,11 +10,9 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 from urllib.parse import quote
-from urllib.request import urlopen
 
 import psutil
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import pkcs7
 
 from protocols.scep.messages import PKI_MESSAGE, RegistrationAuthority
 from tests.soak.experiment import Outcome, Progress
@@ -25,6 +23,7 @@ from tests.soak.scep_seeds import Seed, callers_of, seeds_of
 from tests.soak.wire import LIMITS, Line, Request, Tally, note_memory, send
 from tests.support.csr import a_key
 from tests.support.installation import Installation, Running
+from tests.support.scep import the_ra_at
 
 REQUESTS, SLICE = 100_000, 600
 SEED = 20_261_127
@@ -66,13 +65,10 @@ def measure(*, short: bool, progress: Progress) -> Outcome:
 
 
 def _authority(server: Running) -> RegistrationAuthority:
-    """Fetch the certificate that messages are sealed to; its key stays with the server."""
-    with urlopen(f"http://{server.http}/scep?operation=GetCACert", timeout=10) as answer:
-        found = pkcs7.load_der_pkcs7_certificates(answer.read())
-    certificate = next(each for each in found if isinstance(each.public_key(), rsa.RSAPublicKey))
+    """Give the RA by its certificate; its key stays with the server."""
     key = a_key("rsa-2048", 9)
     assert isinstance(key, rsa.RSAPrivateKey)
-    return RegistrationAuthority.holding(certificate, key)
+    return RegistrationAuthority.holding(the_ra_at(server.http), key)
 
 
 def _send_all(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from urllib.parse import quote
+from urllib.request import urlopen
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -308,6 +309,13 @@ def opened_by(reply: CertRep, held: Held) -> list[x509.Certificate]:
     assert isinstance(held.key, rsa.RSAPrivateKey)
     found = pkcs7.pkcs7_decrypt_der(reply.envelope, held.certificate, held.key, [])
     return pkcs7.load_der_pkcs7_certificates(found)
+
+
+def the_ra_at(address: str) -> x509.Certificate:
+    """Ask a server for the certificate that messages are sealed to."""
+    with urlopen(f"http://{address}/scep?operation=GetCACert", timeout=10) as answer:
+        found = pkcs7.load_der_pkcs7_certificates(answer.read())
+    return next(each for each in found if isinstance(each.public_key(), rsa.RSAPublicKey))
 
 
 @cache

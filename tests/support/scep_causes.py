@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from protocols.cms.content_ciphers import ContentEncryption
@@ -22,24 +23,25 @@ _FRESH = re.compile(
 )
 
 
-def makers(kind: int) -> dict[str, Callable[[], bytes]]:
-    """Give what makes messages of this type, by what is wrong with them.
+def makers(kind: int, recipient: x509.Certificate | None = None) -> dict[str, Callable[[], bytes]]:
+    """Give what makes messages of this type to an RA, by what is wrong with them.
 
     A client may send them, and so may whoever caught an envelope and changed it.
     """
     key = a_key("rsa-2048", 1)
     good = a_pkcs_req(key, CODE, kind=kind)
-    public = good.ra.certificate.public_key()
+    recipient = recipient or good.ra.certificate
+    public = recipient.public_key()
     if not isinstance(public, rsa.RSAPublicKey):
         raise TypeError("PKCS#1 v1.5 is RSA's")
-    identifier = issuer_and_serial(good.ra.certificate)
+    identifier = issuer_and_serial(recipient)
 
     def sealed(content: bytes, encrypted_key: bytes, *, spoiled: bool = False) -> bytes:
         algorithm, encrypted = ContentEncryption.AES_128_CBC.encrypt(_KEY, content)
         if spoiled:  # One bit in the block before the last: then the padding is wrong.
             encrypted = encrypted[:-17] + bytes((encrypted[-17] ^ 1,)) + encrypted[-16:]
-        recipient = a_key_transport(encrypted_key, identifier=identifier)
-        return an_envelope(recipient, algorithm=algorithm, encrypted=tlv(0x80, encrypted))
+        transport = a_key_transport(encrypted_key, identifier=identifier)
+        return an_envelope(transport, algorithm=algorithm, encrypted=tlv(0x80, encrypted))
 
     def transported(content_key: bytes) -> bytes:
         return public.encrypt(content_key, padding.PKCS1v15())
