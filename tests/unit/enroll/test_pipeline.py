@@ -37,13 +37,14 @@ UNTOLD = frozenset(
 )
 UNPROVEN = frozenset(
     {
-        "certificate_revoked",
-        "certificate_expired",
-        "certificate_not_yet_valid",
-        "certificate_purpose",
+        (FailureReason.CERTIFICATE_REVOKED, "certificate_revoked"),
+        (FailureReason.CERTIFICATE_REVOKED, "key_compromised"),
+        (FailureReason.NOT_AUTHORIZED, "certificate_expired"),
+        (FailureReason.NOT_AUTHORIZED, "certificate_not_yet_valid"),
+        (FailureReason.NOT_AUTHORIZED, "certificate_purpose"),
     }
 )
-"""Findings on certificates that prove nothing any more: they are as strangers'."""
+"""What is found of certificates that prove nothing any more: they are as strangers'."""
 
 
 async def every_event(site: Site) -> list[EnrollmentEvent]:
@@ -150,7 +151,8 @@ async def test_a_refusal_changes_nothing_but_the_records_of_it(case: Case) -> No
     }
     is_told = case.reason not in UNTOLD or case.finding == "code_reused"
     of_a_device = (await site.attempts())[0].device_id is not None
-    assert bool(new) is (is_told and of_a_device and case.finding not in UNPROVEN)
+    is_proven = (case.reason, case.finding) not in UNPROVEN
+    assert bool(new) is (is_told and of_a_device and is_proven)
 
 
 @pytest.mark.parametrize(
