@@ -9,6 +9,7 @@ from protocols import der
 from protocols.cmp.messages import (
     CERT_PROFILE,
     CONFIRM_WAIT_TIME,
+    DIRECTORY_NAME,
     IMPLICIT_CONFIRM,
     BodyType,
     InfoTypeAndValue,
@@ -24,6 +25,9 @@ _CONSTRUCTED_CONTEXT = 0xA0
 _MAXIMUM_EXTRA_CERTS = 10
 _MAXIMUM_TEXTS = 20
 _MAXIMUM_INFOS = 50
+# rfc822Name, dNSName and uniformResourceIdentifier.
+_TEXT_NAMES = frozenset({0x81, 0x82, 0x86})
+_LAST_BODY = max(BodyType)
 _IDENTIFIER_OCTETS = 128
 _GENERALIZED_TIME_OCTETS = 15
 # The optional fields of PKIHeader, each under an explicit tag: what stands inside.
@@ -135,7 +139,7 @@ def _message(outer: der.Element) -> PKIMessage:
 
 def _body_type(body: der.Element) -> BodyType:
     number = body.tag & 0x1F
-    if body.tag & 0xE0 != _CONSTRUCTED_CONTEXT or number > max(BodyType):
+    if body.tag & 0xE0 != _CONSTRUCTED_CONTEXT or number > _LAST_BODY:
         raise Malformed("the body of the PKIMessage is of no type that there is")
     if len(der.split(body.content)) != 1:
         raise Malformed("the body of the PKIMessage is not one element")
@@ -167,6 +171,7 @@ def _header(header: der.Element) -> PKIHeader:
     version, sender, recipient, *rest = parts
     if version.tag != der.INTEGER or not _is_name(sender) or not _is_name(recipient):
         raise Malformed("a PKIHeader does not begin with a version, a sender and a recipient")
+    _check_sender(sender)
     fields = _optional(rest)
     time, algorithm = fields.get(_MESSAGE_TIME), fields.get(_PROTECTION_ALG)
     free_text, infos = fields.get(_FREE_TEXT), fields.get(_GENERAL_INFO)
@@ -194,6 +199,24 @@ def _header(header: der.Element) -> PKIHeader:
 def _is_name(element: der.Element) -> bool:
     """Tell whether it can be a GeneralName: one of the tags [0] to [8], which are of context."""
     return element.tag & 0xC0 == _CONTEXT and element.tag & 0x1F <= 8  # noqa: PLR2004 - registeredID
+
+
+def _check_sender(sender: der.Element) -> None:
+    """Demand a name of good form, for every answer repeats it (RFC 9483 §5.1)."""
+    if sender.tag in _TEXT_NAMES and sender.content.isascii():
+        return
+    names = der.split(sender.content) if sender.tag == DIRECTORY_NAME else []
+    if [each.tag for each in names] != [der.SEQUENCE]:
+        raise Malformed("the sender is neither a directoryName nor an address")
+    for relative in der.split(names[0].content):
+        attributes = der.split(relative.content) if relative.tag == der.SET else []
+        if not attributes or not all(_is_attribute(each) for each in attributes):
+            raise Malformed("the sender's directoryName is no Name")
+
+
+def _is_attribute(element: der.Element) -> bool:
+    parts = der.split(element.content) if element.tag == der.SEQUENCE else []
+    return len(parts) == 2 and parts[0].tag == der.OBJECT_IDENTIFIER  # noqa: PLR2004 - a type and a value
 
 
 def _optional(elements: list[der.Element]) -> dict[int, der.Element]:

@@ -97,6 +97,33 @@ def test_cmp_E2_a_header_of_another_form_is_refused(fields: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "sender",
+    [
+        tlv(0xA4),
+        tlv(0xA4, tlv(0x31)),
+        tlv(0xA4, sequence(), sequence()),
+        tlv(0xA4, sequence(sequence())),
+        tlv(0xA4, sequence(tlv(0x31))),
+        tlv(0xA4, sequence(tlv(0x31, integer(1)))),
+        tlv(0xA4, sequence(tlv(0x31, sequence(tlv(0x0C, b"CN"), tlv(0x0C, b"pump-1"))))),
+        tlv(0xA4, sequence(tlv(0x31, sequence(bytes.fromhex("0603550403"))))),
+        tlv(0x84, sequence()),
+        tlv(0xA0, sequence()),
+        tlv(0x81, b"pump\xff"),
+        tlv(0x87, bytes(4)),
+    ],
+)
+def test_cmp_H3_a_sender_that_no_answer_could_repeat_is_refused(sender: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode(sequence(sequence(VERSION, sender, NAME), BODY))
+
+
+@pytest.mark.parametrize("sender", [NAME, tlv(0x81, b"pump@example.org"), tlv(0x82, b"pump")])
+def test_cmp_H3_a_sender_without_a_name_or_with_an_address_is_read(sender: bytes) -> None:
+    assert decode(sequence(sequence(VERSION, sender, NAME), BODY)).header.sender == sender
+
+
+@pytest.mark.parametrize(
     "time",
     [
         tlv(0x17, b"261125120000Z"),
