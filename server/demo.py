@@ -16,6 +16,7 @@ from server.wiring import Office, open_office
 
 NAME = "demo-1"
 SCEP_NAME = "demo-scep"
+CMP_NAME = "demo-cmp"
 ACTOR = "cli:run"
 
 
@@ -27,13 +28,15 @@ async def prepare_demo(home: Home, config: Config, listening: Listening, enroll:
     office = open_office(home, config, stream="cli")
     try:
         device, made = await _demo_device(office, NAME)
-        other, others = await _demo_device(office, SCEP_NAME)
+        scep = await _demo_device(office, SCEP_NAME)
+        cmp = await _demo_device(office, CMP_NAME)
     finally:
         await office.close()
     return (
         _addresses(home, listening)
         + _lines(home, listening, device, made, enroll)
-        + _scep_lines(listening, other, others)
+        + _scep_lines(listening, *scep)
+        + _cmp_lines(home, listening, *cmp)
         + "Ctrl-C ends the server.\n\n"
     )
 
@@ -61,6 +64,7 @@ def _addresses(home: Home, listening: Listening) -> str:
     return f"""
 EST          https://{reachable(listening.https)}/.well-known/est
 SCEP         http://{reachable(listening.http)}/scep
+CMP          http://{reachable(listening.http)}/.well-known/cmp
 HTTP         http://{reachable(listening.http)}   (/crl/issuing.crl /ca/issuing.crt /roots.pem)
 Management   https://{reachable(listening.management)}   (/livez /readyz /version /metrics)
 Root         {path}
@@ -113,6 +117,18 @@ pki --scep --url {url} --in scep.key --dn CN={device.name} \\
     --password {made.clear} --cacert-enc ra.pem --cacert-sig ra.pem \\
     --cacert ca.pem --cacert ca-1.pem --outform pem > scep.pem
 openssl x509 -noout -subject -issuer -dates -in scep.pem
+
+"""
+
+
+def _cmp_lines(home: Home, listening: Listening, device: Device, made: MadeCode) -> str:
+    return f"""
+# Over CMP, as {device.name}
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out cmp.key
+openssl cmp -cmd ir -server {reachable(listening.http)}/.well-known/cmp \\
+    -ref {device.name} -secret pass:{made.clear} -newkey cmp.key -subject /CN={device.name} \\
+    -certout cmp.pem -cacertsout ca.pem -trusted {shlex.quote(str(_root(home)))}
+openssl x509 -noout -subject -issuer -dates -in cmp.pem
 
 """
 

@@ -43,11 +43,12 @@ def cmp(
     address = device.server.https if secure else device.server.http
     if path is None:
         path = ".well-known/cmp" + (f"/p/{profile}" if profile is not None else "")
+    where = ("-path", path) if path else ()
     tls = ("-tls_used", "-tls_trusted", str(device.installation.root)) if secure else ()
     return subprocess.run(
         [
             program("openssl"),
-            *("cmp", "-cmd", command, "-server", address, "-path", path, *tls),
+            *("cmp", "-cmd", command, "-server", address, *where, *tls),
             *("-trusted", str(device.installation.root)),
             *map(str, words),
         ],
@@ -94,11 +95,12 @@ def enroll(device: Device, name: str) -> None:
     )
 
 
-def test_cmp_T4_the_line_of_the_first_steps_enrolls_a_device(device: Device) -> None:
+def test_cmp_T4_T6_the_line_of_the_first_steps_enrolls_a_device(device: Device) -> None:
     code = new_code(device, "pump-c1")
     words = (*new_key(device, "new"), "-subject", "/CN=pump-c1", "-cacertsout", "ca.pem")
+    address = ("-server", f"{device.server.http}/.well-known/cmp")
 
-    said = succeeded(cmp(device, "ir", *by_code("pump-c1", code), *words))
+    said = succeeded(cmp(device, "ir", *by_code("pump-c1", code), *words, *address, path=""))
 
     assert b"received PKICONF" in said
     found = certificate(device, "new")
@@ -164,7 +166,7 @@ def test_cmp_P4_a_bootstrap_certificate_gets_an_operational_one_and_renews_it(
     assert first.public_key() != second.public_key()
 
 
-def test_cmp_p10cr_gets_a_certificate_for_a_pkcs10_request(device: Device) -> None:
+def test_p10cr_gets_a_certificate_for_a_pkcs10_request(device: Device) -> None:
     code = new_code(device, "pump-c5")
     key = make_key(device.folder / "p10.key")
     request = make_request(device.folder / "p10.csr", key, subject=("CN=pump-c5",))
@@ -207,7 +209,7 @@ def test_cmp_T3_a_disabled_device_is_told_that_it_may_not(device: Device) -> Non
     assert b"PKIFailureInfo: notAuthorized" in said
 
 
-def test_cmp_status_says_so_where_names_were_changed(device: Device) -> None:
+def test_the_status_says_so_where_names_were_changed(device: Device) -> None:
     code = new_code(device, "pump-c8")
     words = (*by_code("pump-c8", code), *new_key(device, "new"), "-subject", "/CN=wish/O=Mine")
 
@@ -229,7 +231,7 @@ def test_cmp_H8_a_conversation_that_is_replayed_gets_nothing_new(device: Device)
     assert [each["serial_number"] for each in found] == [f"{first.serial_number:x}"]
 
 
-def test_cmp_popo_none_and_raverified_are_no_proof(device: Device) -> None:
+def test_popo_none_and_raverified_are_no_proof(device: Device) -> None:
     code = new_code(device, "pump-c10")
     words = (*by_code("pump-c10", code), *new_key(device, "no"), "-subject", "/CN=pump-c10")
 
@@ -238,7 +240,7 @@ def test_cmp_popo_none_and_raverified_are_no_proof(device: Device) -> None:
     assert all(b"PKIFailureInfo: badPOP" in each for each in said)
 
 
-def test_cmp_pollreq_waits_for_a_person(device: Device) -> None:
+def test_cmp_H14_an_answer_that_waited_for_a_person(device: Device) -> None:
     installation = device.installation
     installation.run("group", "add", "slow", "--set", "approval=manual")
     installation.run("group", "set", "slow", "--set", "approval_retry_after=1s")
@@ -277,7 +279,7 @@ def test_cmp_T1_T2_T4_what_is_no_cmp_is_told_so_by_http(device: Device) -> None:
     assert [each.status for each in (garbage, text, get, unknown)] == [400, 415, 405, 404]
 
 
-def test_pyasn1_free_openssl_reads_what_is_sent(device: Device) -> None:
+def test_openssl_reads_what_is_sent(device: Device) -> None:
     code = new_code(device, "pump-c12")
     words = (*by_code("pump-c12", code), *new_key(device, "new"), "-subject", "/CN=pump-c12")
     succeeded(cmp(device, "ir", *words, "-rspout", "ip.der,pc.der"))

@@ -109,7 +109,7 @@ def test_run_begins_again_where_it_stopped(tmp_path: Path) -> None:
         again = "Device demo-1 is enrolled" in printed
 
     assert (first, again) == (second, True)
-    assert len(Installation(home=home).json("device", "list")) == 2
+    assert len(Installation(home=home).json("device", "list")) == 3
 
 
 def test_run_makes_a_home_whose_crl_addresses_are_where_it_listens(tmp_path: Path) -> None:
@@ -139,11 +139,25 @@ def test_what_run_prints_enrolls_a_device_over_scep(tmp_path: Path) -> None:
     folder.mkdir()
 
     with demo(home) as printed:
-        lines = printed[printed.index("# Over SCEP") : printed.index("Ctrl-C")]
+        lines = printed[printed.index("# Over SCEP") : printed.index("# Over CMP")]
         shown = pasted(lines, folder, {"PATH": "/usr/bin:/bin"})
         device = Installation(home=home).json("device", "show", "demo-scep")
 
     assert "subject=CN = demo-scep" in shown
+    assert device["state"] == "registered"
+
+
+def test_what_run_prints_enrolls_a_device_over_cmp(tmp_path: Path) -> None:
+    home = tmp_path / "a home"
+    folder = tmp_path / "device"
+    folder.mkdir()
+
+    with demo(home) as printed:
+        lines = printed[printed.index("# Over CMP") : printed.index("Ctrl-C")]
+        shown = pasted(lines, folder, {"PATH": "/usr/bin:/bin"})
+        device = Installation(home=home).json("device", "show", "demo-cmp")
+
+    assert "subject=CN = demo-cmp" in shown
     assert device["state"] == "registered"
 
 
