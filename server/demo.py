@@ -124,10 +124,11 @@ openssl x509 -noout -subject -issuer -dates -in scep.pem
 def _cmp_lines(home: Home, listening: Listening, device: Device, made: MadeCode) -> str:
     return f"""
 # Over CMP, as {device.name}
+cp {shlex.quote(str(_root(home)))} roots.pem
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out cmp.key
 openssl cmp -cmd ir -server {reachable(listening.http)}/.well-known/cmp \\
     -ref {device.name} -secret pass:{made.clear} -newkey cmp.key -subject /CN={device.name} \\
-    -certout cmp.pem -cacertsout ca.pem -trusted {shlex.quote(str(_root(home)))}
+    -certout cmp.pem -cacertsout ca.pem -trusted roots.pem
 openssl x509 -noout -subject -issuer -dates -in cmp.pem
 
 """

@@ -259,6 +259,21 @@ async def test_cmp_P7_an_exchange_keeps_its_kind_of_protection() -> None:
     check_refused(answer, BodyType.ERROR, "wrongIntegrity")
 
 
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [("a003020102", "a003020130"), ("0603551d0e", "0603551d0f")],
+)
+async def test_cmp_P4_a_certificate_that_cannot_be_read_signs_nothing(was: str, now: str) -> None:
+    site = await open_site()
+    held = await site.enroll()
+    client = by_held(site, held)
+    client.extra_certs = (held.der.replace(bytes.fromhex(was), bytes.fromhex(now), 1),)
+
+    answer = await client.ask(renewal(held))
+
+    check_refused(answer, BodyType.ERROR, "badMessageCheck")
+
+
 async def test_cmp_P12_a_kur_is_signed() -> None:
     site = await open_site()
     client, _ = await a_client(site)
