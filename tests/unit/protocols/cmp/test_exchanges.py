@@ -7,11 +7,13 @@ import pytest
 from enroll.certificates import CertificateStatus
 from enroll.device import DeviceState
 from enroll.options import CMPOptions
+from enroll.profiles import Approval
 from protocols.cmp.decode import decode
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType
 from protocols.cmp.protection import mac_holds, verify_signature
-from tests.support.cmp import SECRET, pbm
+from tests.support.builders import a_group, a_policy
+from tests.support.cmp import SECRET, integer, pbm
 from tests.support.cmp_conversation import (
     FAIL_INFO,
     Answered,
@@ -440,3 +442,51 @@ async def test_cmp_T2_another_media_type_is_refused() -> None:
     answer = await endpoint(a_wire(b"", media_type="application/octet-stream"))
 
     assert answer.status == 415
+
+
+async def test_a_device_that_was_disabled_meanwhile_confirms_nothing() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    await client.ask(ask)
+    await site.lifecycle.disable((await site.device()).device_id, "stolen", actor="cli:operator")
+
+    answer = await client.confirm()
+
+    assert answer.kind is BodyType.ERROR
+    assert (await site.device()).state is DeviceState.ENROLLED
+    assert (await site.certificates())[0].confirmed_at is None
+
+
+async def test_a_waiting_request_is_polled_for_and_then_confirmed() -> None:
+    site = await open_site(a_policy(a_group(approval=Approval.MANUAL)))
+    client, ask = await a_client(site)
+    client.heard = waiting = await client.ask(ask, implicit_confirm=True)
+    content = sequence(sequence(integer(0)))
+    client.heard = still = await client.send(BodyType.POLL_REQ, content)
+    (order,) = await site.orders(pending_only=True)
+    await site.approvals.approve(order.order_id, actor="cli:other")
+
+    client.heard = given = await client.send(BodyType.POLL_REQ, content)
+    confirmed = await client.confirm()
+
+    assert (waiting.kind, waiting.status, still.kind) == (BodyType.IP, 3, BodyType.POLL_REP)
+    assert not waiting.header.implicit_confirm
+    assert (given.kind, given.status) == (BodyType.IP, 0)
+    assert confirmed.kind is BodyType.PKICONF
+    assert (await site.device()).state is DeviceState.REGISTERED
+
+
+async def test_another_device_polls_for_nothing() -> None:
+    site = await open_site(a_policy(a_group(approval=Approval.MANUAL)))
+    client, ask = await a_client(site)
+    client.heard = await client.ask(ask)
+    thief, _ = await a_client(site, "pump-2")
+    thief.heard = client.heard
+
+    answer = await thief.send(
+        BodyType.POLL_REQ,
+        sequence(sequence(integer(0))),
+        transaction_id=client.header.transaction_id,
+    )
+
+    check_refused(answer, BodyType.ERROR, "badRequest")
