@@ -11,9 +11,11 @@ from enroll.failures import NotFound, Refused
 from enroll.ports import Clock, CodeVault, Randomness, Registry, UnitOfWork
 from enroll.profiles import DeviceGroup
 from enroll.retry import decided_anew
+from enroll.shared_secrets import SECRETS_TRIED
 
-MOST = 2
+MOST = SECRETS_TRIED
 """How many are good at once: the present one and the next, so that none need change in a day."""
+
 MAXIMUM_LIFETIME = timedelta(days=3_660)
 
 

@@ -28,6 +28,10 @@ from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
 
 NAMES_LOOKED_UP = 4
+SECRETS_TRIED = 2
+"""How many secrets a group has at once: the present one and the next, to change over."""
+
+_DUMMY = "AAAA-AAAA-AAAA-AAAA-AAAA"
 _NAMING = frozenset({NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER})
 
 
@@ -46,6 +50,7 @@ class ByGroupSecret:
 
     def __init__(self, vault: CodeVault, clock: Clock) -> None:
         self._vault = vault
+        self._wrapped_dummy = vault.wrap("none", _DUMMY)
         self._clock = clock
 
     async def __call__(
@@ -58,8 +63,8 @@ class ByGroupSecret:
             for each in step.policy.groups.values()
             if each.tenant_id == step.tenant.tenant_id and each.secrets
         ]
-        matching = self._matching(secret, groups, now)
         device = await first_known(_names(step, secret), step.tenant.tenant_id, uow)
+        matching = self._matching(secret, groups, device.group_id if device else None, now)
         found = [each for group, each in matching if device and group.group_id == device.group_id]
         if device is None or not found:
             return None
@@ -80,37 +85,50 @@ class ByGroupSecret:
     ) -> frozenset[str]:
         """Give the ids of this group's secrets that were shown; every group's are compared."""
         groups = [each for each in policy.groups.values() if each.tenant_id == tenant_id]
-        matching = self._matching(secret, groups, self._clock.now())
+        matching = self._matching(secret, groups, group_id, self._clock.now())
         return frozenset(each.secret_id for group, each in matching if group.group_id == group_id)
 
     def _matching(
-        self, secret: Secret, groups: Iterable[DeviceGroup], now: datetime
+        self,
+        secret: Secret,
+        groups: Iterable[DeviceGroup],
+        group_id: str | None,
+        now: datetime,
     ) -> Sequence[tuple[DeviceGroup, GroupSecret]]:
-        """Compare with every secret of every group, whichever it is."""
-        shows = self._shows_clear if _is_answer(secret) else self._shows_digest
-        return [
-            (group, each)
-            for group in groups
-            for each in group.secrets
-            if shows(secret, each) and each.is_active(now)
-        ]
+        """Compare with every secret of every group, whichever it is.
 
-    def _shows_digest(self, secret: Secret, kept: GroupSecret) -> bool:
-        assert isinstance(secret, HTTPBasic | NamedChallengePassword | ChallengePassword)  # noqa: S101 - told apart by the caller
+        An answer is compared with those of the device's group alone, and always with as many: each
+        may cost the derivation of a key, and strangers choose how long that takes.
+        """
+        every = [(group, each) for group in groups for each in group.secrets]
+        if not isinstance(secret, HTTPDigest | SharedSecretMAC):
+            return [
+                (group, each)
+                for group, each in every
+                if self._shows_digest(secret, each) and each.is_active(now)
+            ]
+        own = [(group, each) for group, each in every if group.group_id == group_id]
+        found = [
+            (group, each)
+            for group, each in own[:SECRETS_TRIED]
+            if self._shows_clear(secret, each) and each.is_active(now)
+        ]
+        for _ in range(SECRETS_TRIED - len(own)):
+            answers_with(secret, self._vault.unwrap("none", self._wrapped_dummy))
+        return found
+
+    def _shows_digest(
+        self, secret: HTTPBasic | NamedChallengePassword | ChallengePassword, kept: GroupSecret
+    ) -> bool:
         digest = self._vault.digest(secret.password)
         return hmac.compare_digest(digest, bytes.fromhex(kept.digest))
 
-    def _shows_clear(self, secret: Secret, kept: GroupSecret) -> bool:
-        assert isinstance(secret, HTTPDigest | SharedSecretMAC)  # noqa: S101 - told apart by the caller
+    def _shows_clear(self, secret: HTTPDigest | SharedSecretMAC, kept: GroupSecret) -> bool:
         try:
             clear = self._vault.unwrap(kept.secret_id, bytes.fromhex(kept.wrapped))
         except InvalidTag:
             return False
         return answers_with(secret, clear)
-
-
-def _is_answer(secret: Secret) -> bool:
-    return isinstance(secret, HTTPDigest | SharedSecretMAC)
 
 
 def _names(step: Addressed, secret: Secret) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from enroll.credentials import ChallengePassword, CredentialKind
+from enroll.codes import CODES_TRIED
+from enroll.credentials import ChallengePassword, CredentialKind, SharedSecretMAC
 from enroll.events import EventName
 from enroll.failures import FailureReason, NotFound, Refused
 from enroll.group_secrets import MOST, GroupSecretError, GroupSecrets, MadeSecret
@@ -269,3 +270,31 @@ async def test_a_secret_of_no_time_or_no_group_is_not_made() -> None:
         await secrets.add(an_id("nothing"), lifetime=None, actor=OPERATOR)
     with pytest.raises(NotFound):
         await secrets.remove(GROUP, "nothing", actor=OPERATOR)
+
+
+@pytest.mark.parametrize("name", ["pump-1", "pump-9", "other-1"])
+async def test_cmp_P12_an_answer_costs_as_many_trials_however_many_groups_there_are(
+    name: str,
+) -> None:
+    site, secrets = await a_site()
+    await site.register("other-1", group="others")
+    made = [await a_secret(secrets), await a_secret(secrets, OTHER_GROUP.group_id)]
+    tried: list[str] = []
+
+    def matches(secret: str) -> bool:
+        tried.append(secret)
+        return False
+
+    ask = by_code(name, "unused")
+    request = replace(
+        site.request(ask),
+        credentials=(SharedSecretMAC(username=name, matches=matches, exact=True),),
+    )
+
+    result = await site.pipeline.handle(request)
+
+    assert isinstance(result, Rejected)
+    assert result.reason is FailureReason.NOT_AUTHENTICATED
+    assert len(tried) == CODES_TRIED + MOST
+    own = {"pump-1": {made[0].clear}, "pump-9": set(), "other-1": {made[1].clear}}[name]
+    assert {each.clear for each in made} & set(tried) == own
