@@ -46,6 +46,12 @@ def new_code(device: Device, name: str) -> str:
     return code
 
 
+def is_served(device: Device, url: str, profile: str) -> bool:
+    """Wait until a running server has seen a new profile, which may take a second."""
+    caps = f"{url}/{profile}?operation=GetCACaps"
+    return within(10, lambda: device.curl(caps).status == 200)
+
+
 def state_of(device: Device, name: str) -> str:
     state: str = device.installation.json("device", "show", name)["state"]
     return state
@@ -88,6 +94,7 @@ def test_scep_34_debians_scepclient_enrolls_under_a_legacy_profile(
 ) -> None:
     installation = device.installation
     installation.run("profile", "add", "legacy", "--copy", "bootstrap", "--set", "scep.legacy=true")
+    assert is_served(device, url, "legacy")
     code = new_code(device, "old-1")
     words = ("-cn", "old-1", "-private-key", "k.pem", "-certificate", "c.pem")
 
@@ -104,6 +111,7 @@ def test_scep_34_debians_scepclient_enrolls_under_a_legacy_profile(
 def test_scep_24_debians_scepclient_is_told_no(device: Device, url: str) -> None:
     installation = device.installation
     installation.run("profile", "add", "older", "--copy", "bootstrap", "--set", "scep.legacy=true")
+    assert is_served(device, url, "older")
     new_code(device, "old-2")
 
     done = run(
