@@ -70,9 +70,13 @@ class PermitKey:
         device_id = step.identified.device.device_id
         if wanted.kind is RecipientKind.SHARED_KEY:
             return await self._shared_key(device_id, wanted.key_identifier.hex(), uow)
-        records = list(await uow.certificates.of_device(device_id))
-        shown = step.identified.authenticated.third_party
-        if shown is not None and shown.is_new and shown.record.device_id == device_id:
+        # Those in use and the one that was shown: a device may have had thousands before them.
+        records = [*step.identified.live]
+        authenticated = step.identified.authenticated
+        if authenticated.presented is not None:
+            records.append(authenticated.presented)
+        shown = authenticated.third_party
+        if shown is not None and shown.record.device_id == device_id:
             records.append(shown.record)
         found = recipient_among(records, wanted.key_identifier, self._clock.now())
         key = await uow.keys.find(sha256(spki_of(found.public_key())).hexdigest())
