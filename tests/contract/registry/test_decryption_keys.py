@@ -50,7 +50,7 @@ async def test_a_key_is_found_by_its_device_and_identifier(registry: Registry) -
 async def test_a_device_has_one_key_of_a_name(registry: Registry) -> None:
     await add(registry, a_decryption_key(10))
 
-    with pytest.raises(AlreadyTaken, match="key_identifier"):
+    with pytest.raises(AlreadyTaken, match="key identifier"):
         await add(registry, replace(a_decryption_key(10), wrapped=b"another"))
 
     found = await look(registry, lambda uow: uow.decryption_keys.find(ONE.device_id, "0a"))
