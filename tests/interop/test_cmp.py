@@ -263,7 +263,7 @@ def test_cmp_H14_an_answer_that_waited_for_a_person(device: Device) -> None:
     said, _ = waiting.communicate(timeout=60)
 
     assert waiting.returncode == 0, said.decode(errors="replace")
-    assert b"received POLLREP" in said
+    assert b"sending POLLREQ" in said
     assert state_of(device, "pump-c11") == "registered"
 
 

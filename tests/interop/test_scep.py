@@ -202,6 +202,7 @@ def test_scep_35_strongswan_with_3des_and_sha1_needs_a_legacy_profile(
     code = new_code(device, "swan-old")
     words = ("--in", key, "--dn", "CN=swan-old", "--password", code)
     old = ("--cipher", "des3", "--digest", "sha1")
+    assert is_served(device, url, "swan-legacy")
 
     refused = swan(device, url, authorities, *words, *old)
     taken = swan(device, f"{url}/swan-legacy", authorities, *words, *old)
