@@ -14,6 +14,7 @@ from enroll.credentials import (
     SECRETS,
     Authentication,
     CredentialKind,
+    GroupSecret,
     HTTPDigest,
     OneTimeCode,
     Secret,
@@ -21,7 +22,7 @@ from enroll.credentials import (
 )
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
 from enroll.on_behalf import by_appointed
-from enroll.orders import Order
+from enroll.orders import Order, Wish
 from enroll.policy.approval import opened_by
 from enroll.policy.registration_authorities import appointed_with
 from enroll.policy.renewal import check_valid_now
@@ -178,36 +179,20 @@ class Authenticate:
         Raises EnrollmentError.
         """
         wish = order.wish
-        if wish is not None and wish.credential_kind is CredentialKind.ONE_TIME_CODE:
-            codes = await uow.codes.of_device(order.device_id)
-            code = next((each for each in codes if each.code_id == wish.credential_id), None)
-            if code is not None and code.revoked_at is None:
-                trace.passed("one-time code", f"shown when order {order.order_id} was opened")
+        if wish is not None and wish.credential_kind in SECRETS:
+            secret = await _secret_behind(order, wish, step, uow)
+            if secret is not None:
+                code = secret if isinstance(secret, OneTimeCode) else None
+                name = "one-time code" if code is not None else "group secret"
+                trace.passed(name, f"shown when order {order.order_id} was opened")
                 return Authenticated(
                     addressed=step,
                     authentication=Authentication(
-                        kind=CredentialKind.ONE_TIME_CODE,
-                        device_id=order.device_id,
-                        credential_id=code.code_id,
-                        authenticated_at=self._clock.now(),
-                        code=code,
-                    ),
-                    order=order,
-                )
-        elif wish is not None and wish.credential_kind is CredentialKind.GROUP_SECRET:
-            device = await uow.devices.by_id(order.device_id)
-            group = step.policy.groups.get(device.group_id) if device is not None else None
-            if group is not None and any(
-                each.secret_id == wish.credential_id for each in group.secrets
-            ):
-                trace.passed("group secret", f"shown when order {order.order_id} was opened")
-                return Authenticated(
-                    addressed=step,
-                    authentication=Authentication(
-                        kind=CredentialKind.GROUP_SECRET,
+                        kind=wish.credential_kind,
                         device_id=order.device_id,
                         credential_id=wish.credential_id,
                         authenticated_at=self._clock.now(),
+                        code=code,
                     ),
                     order=order,
                 )
@@ -279,6 +264,20 @@ async def _issued_here(credential: ShownCertificate, uow: UnitOfWork) -> Certifi
     if record is None or record.certificate_class is CertificateClass.THIRD_PARTY:
         return None
     return record
+
+
+async def _secret_behind(
+    order: Order, wish: Wish, step: Addressed, uow: UnitOfWork
+) -> OneTimeCode | GroupSecret | None:
+    """Find the secret that opened the order, unless it was taken back since."""
+    if wish.credential_kind is CredentialKind.ONE_TIME_CODE:
+        codes = await uow.codes.of_device(order.device_id)
+        found = (each for each in codes if each.code_id == wish.credential_id)
+        return next((each for each in found if each.revoked_at is None), None)
+    device = await uow.devices.by_id(order.device_id)
+    group = step.policy.groups.get(device.group_id) if device is not None else None
+    secrets = group.secrets if group is not None else ()
+    return next((each for each in secrets if each.secret_id == wish.credential_id), None)
 
 
 def _why_spent(code: OneTimeCode) -> str:

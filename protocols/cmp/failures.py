@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from enroll.failures import FailureReason
 from enroll.result import Rejected
 from protocols.cmp.messages import FailInfo, PKIStatus, PKIStatusInfo
+from protocols.plain_text import printable, text_answer
 from protocols.wire import ProtocolViolation, TransportFault, WireResponse
 
-PLAIN_TEXT = "text/plain; charset=utf-8"
 DEFAULT_RETRY_AFTER = 5
 NO_STORE = ("Cache-Control", "no-store")
-_CHARACTERS = 64
 _UNREADABLE = "This is no CMP message that can be answered."
 
 NOT_VERIFIED = "The protection of the message cannot be verified."
@@ -156,8 +155,8 @@ def word(rejected: Rejected) -> PKIStatusInfo:
     """Give status, failInfo and statusString for a refusal."""
     fail_info, sentence = _find(rejected)
     if rejected.field is not None and rejected.reason in _FIELD_IS_TOLD:
-        sentence = f"{sentence} Field: {_plain(rejected.field)}."
-    correlation = f"Correlation id: {_plain(rejected.correlation_id)}"
+        sentence = f"{sentence} Field: {printable(rejected.field)}."
+    correlation = f"Correlation id: {printable(rejected.correlation_id)}"
     return PKIStatusInfo(
         status=PKIStatus.REJECTION,
         texts=(f"{sentence} {correlation}",),
@@ -181,54 +180,37 @@ def encode_http(rejected: Rejected) -> WireResponse:
     if rejected.reason in {FailureReason.RATE_LIMITED, FailureReason.CA_UNAVAILABLE}:
         wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER
         headers.append(("Retry-After", str(max(1, wait))))
-    return _text(status, sentence, rejected.correlation_id, tuple(headers))
+    return text_answer(status, sentence, rejected.correlation_id, tuple(headers))
 
 
 def unreadable(correlation_id: str, finding: str, detail: str) -> ProtocolViolation:
-    response = _text(400, _UNREADABLE, correlation_id, (NO_STORE,))
+    response = text_answer(400, _UNREADABLE, correlation_id, (NO_STORE,))
     return ProtocolViolation(response, finding, detail)
 
 
 def unknown_path(correlation_id: str, detail: str) -> ProtocolViolation:
-    response = _text(404, "There is no such operation here.", correlation_id)
+    response = text_answer(404, "There is no such operation here.", correlation_id)
     return ProtocolViolation(response, "unknown_path", detail)
 
 
 def unknown_profile(correlation_id: str, label: str) -> ProtocolViolation:
-    response = _text(404, "There is no such profile here.", correlation_id)
+    response = text_answer(404, "There is no such profile here.", correlation_id)
     return ProtocolViolation(response, "unknown_profile", f"no profile {label!r} is reached by CMP")
 
 
 def method_not_allowed(correlation_id: str) -> ProtocolViolation:
-    response = _text(405, "Only POST is served here.", correlation_id, (("Allow", "POST"),))
+    response = text_answer(405, "Only POST is served here.", correlation_id, (("Allow", "POST"),))
     return ProtocolViolation(response, "method_not_allowed", "the method is not POST")
 
 
 def unsupported_media_type(correlation_id: str, given: str, wanted: str) -> ProtocolViolation:
-    response = _text(415, f"Send the message as {wanted}.", correlation_id, (("Accept", wanted),))
+    response = text_answer(
+        415, f"Send the message as {wanted}.", correlation_id, (("Accept", wanted),)
+    )
     return ProtocolViolation(response, "unsupported_media_type", f"Content-Type is {given[:100]!r}")
 
 
 def transport_fault(correlation_id: str, fault: TransportFault) -> ProtocolViolation:
     status, sentence = _TRANSPORT_FAULTS[fault]
-    response = _text(status, sentence, correlation_id, close=True)
+    response = text_answer(status, sentence, correlation_id, close=True)
     return ProtocolViolation(response, fault.value, sentence)
-
-
-def _text(
-    status: int,
-    sentence: str,
-    correlation_id: str,
-    headers: tuple[tuple[str, str], ...] = (),
-    *,
-    close: bool = False,
-) -> WireResponse:
-    line = f"{sentence} Correlation id: {_plain(correlation_id)}\n"
-    return WireResponse(
-        status=status, media_type=PLAIN_TEXT, body=line.encode(), headers=headers, close=close
-    )
-
-
-def _plain(text: str) -> str:
-    """Keep what is printable ASCII: the answer stays one line whatever went into it."""
-    return "".join(each for each in text if " " <= each <= "~")[:_CHARACTERS]

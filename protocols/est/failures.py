@@ -6,12 +6,11 @@ from http import HTTPStatus
 from enroll.credentials import SECRETS
 from enroll.failures import FailureReason
 from enroll.result import Rejected
+from protocols.plain_text import PLAIN_TEXT, printable, text_answer
 from protocols.wire import ProtocolViolation, TransportFault, WireResponse
 
-PLAIN_TEXT = "text/plain; charset=utf-8"
 Headers = tuple[tuple[str, str], ...]
 DEFAULT_RETRY_AFTER = 5
-_FIELD_CHARACTERS = 64
 _NO_OPERATION = "There is no such operation here."
 
 # Status and sentence for every reason. UNKNOWN_DEVICE and NOT_AUTHORIZED are one and the same on
@@ -127,7 +126,7 @@ def encode_words(rejected: Rejected) -> WireResponse:
 
 def encode_sentence(status: int, sentence: str, correlation_id: str) -> WireResponse:
     """Answer in other words than the table's."""
-    return _text(status, sentence, correlation_id, ())
+    return text_answer(status, sentence, correlation_id, ())
 
 
 def _in_words(status: int, rejected: Rejected) -> WireResponse:
@@ -145,8 +144,8 @@ def _in_words(status: int, rejected: Rejected) -> WireResponse:
     if rejected.reason is FailureReason.BAD_PROOF_OF_POSSESSION:
         sentence = _LINKING.get(rejected.finding, sentence)
     if rejected.field is not None and _may_name_field(rejected):
-        sentence = f"{sentence} Field: {_plain(rejected.field)}."
-    return _text(status, sentence, rejected.correlation_id, headers)
+        sentence = f"{sentence} Field: {printable(rejected.field)}."
+    return text_answer(status, sentence, rejected.correlation_id, headers)
 
 
 def encode_pending(retry_after: int) -> WireResponse:
@@ -195,7 +194,7 @@ def unsupported_media_type(correlation_id: str, given: str, wanted: str) -> Prot
 def transport_fault(correlation_id: str, fault: TransportFault) -> ProtocolViolation:
     status, sentence, headers = _TRANSPORT_FAULTS[fault]
     return ProtocolViolation(
-        _text(status, sentence, correlation_id, headers, close=True), fault.value, sentence
+        text_answer(status, sentence, correlation_id, headers, close=True), fault.value, sentence
     )
 
 
@@ -214,7 +213,9 @@ def _violation(
     detail: str,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> ProtocolViolation:
-    return ProtocolViolation(_text(status, sentence, correlation_id, headers), finding, detail)
+    return ProtocolViolation(
+        text_answer(status, sentence, correlation_id, headers), finding, detail
+    )
 
 
 def _may_name_field(rejected: Rejected) -> bool:
@@ -222,22 +223,3 @@ def _may_name_field(rejected: Rejected) -> bool:
     if rejected.reason is FailureReason.NOT_AUTHORIZED:
         return rejected.field in _NAMES
     return rejected.reason in _FIELD_IS_TOLD
-
-
-def _text(
-    status: int,
-    sentence: str,
-    correlation_id: str,
-    headers: tuple[tuple[str, str], ...],
-    *,
-    close: bool = False,
-) -> WireResponse:
-    line = f"{sentence} Correlation id: {_plain(correlation_id)}\n"
-    return WireResponse(
-        status=status, media_type=PLAIN_TEXT, body=line.encode(), headers=headers, close=close
-    )
-
-
-def _plain(text: str) -> str:
-    """Keep what is printable ASCII: the answer stays one line whatever went into it."""
-    return "".join(each for each in text if " " <= each <= "~")[:_FIELD_CHARACTERS]

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 
 from enroll.failures import FailureReason
 from enroll.result import Rejected
+from protocols.plain_text import printable, text_answer
 from protocols.scep.messages import FailInfo
 from protocols.wire import ProtocolViolation, TransportFault, WireResponse
 
-PLAIN_TEXT = "text/plain; charset=utf-8"
 DEFAULT_RETRY_AFTER = 5
 NO_STORE = ("Cache-Control", "no-store")
-_CHARACTERS = 64
 
 REFUSED = "The request is refused."
 """What everybody is told until something is proven: one text, whatever it was."""
@@ -100,9 +99,9 @@ def word(rejected: Rejected) -> tuple[FailInfo, str]:
         return fail_info, sentence
     sentence = _SAID.get(rejected.finding, sentence)
     if rejected.field is not None and rejected.reason in _FIELD_IS_TOLD:
-        sentence = f"{sentence} Field: {_plain(rejected.field)}."
+        sentence = f"{sentence} Field: {printable(rejected.field)}."
     if rejected.reason is FailureReason.INTERNAL:
-        sentence = f"{sentence} Correlation id: {_plain(rejected.correlation_id)}"
+        sentence = f"{sentence} Correlation id: {printable(rejected.correlation_id)}"
     return fail_info, sentence
 
 
@@ -121,33 +120,35 @@ def encode_http(rejected: Rejected) -> WireResponse:
     if rejected.reason in _LATER:
         wait = rejected.retry_after if rejected.retry_after is not None else DEFAULT_RETRY_AFTER
         headers = (("Retry-After", str(max(1, wait))), NO_STORE)
-    return _text(status, sentence, rejected.correlation_id, headers)
+    return text_answer(status, sentence, rejected.correlation_id, headers)
 
 
 def unreadable(correlation_id: str, finding: str, detail: str) -> ProtocolViolation:
-    response = _text(400, "This is no message that can be answered.", correlation_id, (NO_STORE,))
+    response = text_answer(
+        400, "This is no message that can be answered.", correlation_id, (NO_STORE,)
+    )
     return ProtocolViolation(response, finding, detail)
 
 
 def unknown_profile(correlation_id: str, label: str) -> ProtocolViolation:
-    response = _text(404, "There is no such profile here.", correlation_id)
+    response = text_answer(404, "There is no such profile here.", correlation_id)
     return ProtocolViolation(
         response, "unknown_profile", f"no profile {label!r} is reached by SCEP"
     )
 
 
 def unknown_operation(correlation_id: str, operation: str) -> ProtocolViolation:
-    response = _text(400, "There is no such operation.", correlation_id)
+    response = text_answer(400, "There is no such operation.", correlation_id)
     return ProtocolViolation(response, "unknown_operation", f"operation is {operation!r}")
 
 
 def nothing_next(correlation_id: str) -> ProtocolViolation:
-    response = _text(404, "There is no next certification authority.", correlation_id)
+    response = text_answer(404, "There is no next certification authority.", correlation_id)
     return ProtocolViolation(response, "no_next_ca", "no roll-over is under way")
 
 
 def method_not_allowed(correlation_id: str) -> ProtocolViolation:
-    response = _text(
+    response = text_answer(
         405, "Only GET and POST are served here.", correlation_id, (("Allow", "GET, POST"),)
     )
     return ProtocolViolation(response, "method_not_allowed", "the method is neither GET nor POST")
@@ -155,24 +156,5 @@ def method_not_allowed(correlation_id: str) -> ProtocolViolation:
 
 def transport_fault(correlation_id: str, fault: TransportFault) -> ProtocolViolation:
     status, sentence = _TRANSPORT_FAULTS[fault]
-    response = _text(status, sentence, correlation_id, close=True)
+    response = text_answer(status, sentence, correlation_id, close=True)
     return ProtocolViolation(response, fault.value, sentence)
-
-
-def _text(
-    status: int,
-    sentence: str,
-    correlation_id: str,
-    headers: tuple[tuple[str, str], ...] = (),
-    *,
-    close: bool = False,
-) -> WireResponse:
-    line = f"{sentence} Correlation id: {_plain(correlation_id)}\n"
-    return WireResponse(
-        status=status, media_type=PLAIN_TEXT, body=line.encode(), headers=headers, close=close
-    )
-
-
-def _plain(text: str) -> str:
-    """Keep what is printable ASCII: the answer stays one line whatever went into it."""
-    return "".join(each for each in text if " " <= each <= "~")[:_CHARACTERS]
