@@ -24,6 +24,8 @@ QUICK = (
 LONG = (
     "cms_codec",
     "cms_oracle",
+    "cmp_codec",
+    "enroll_cmp",
     "enroll_scep",
     "est_codec",
     "est_linking",

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import sqlalchemy
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -39,9 +38,7 @@ from protocols.cms.content_info import DATA
 from protocols.cms.enveloped_data import encode_enveloped_data
 from protocols.cms.recipients import KeyTransport
 from protocols.cms.signed_data import Attribute, Signer, encode_signed_data
-from registry.tables import certificates
 from server.clock import SystemClock
-from server.config.load import load_config
 from server.home import Home
 
 CONNECTIONS = 8
@@ -102,15 +99,7 @@ def _variant(
 
 def _check_issued(home: Home, wanted: int) -> None:
     """Demand a certificate for every request: HTTP says 200 to a refusal too."""
-    connection = sqlalchemy.create_engine(
-        home.database_url(load_config(home.configuration).database.url.get_secret_value())
-    )
-    with connection.connect() as reading:
-        query = sqlalchemy.select(sqlalchemy.func.count()).where(
-            certificates.c.device_id.is_not(None)
-        )
-        found = reading.execute(query).scalar_one()
-    connection.dispose()
+    found = fleet.certificates_of_devices(home)
     if found != wanted:
         raise BenchmarkFailed(f"{found} certificates were issued for {wanted} requests")
 

@@ -22,7 +22,7 @@ from benchmarks.load import pack, unpack
 from enroll.credentials import new_one_time_code
 from enroll.device import new_id
 from enroll.registration import CodeTerms, NewDevice
-from registry.tables import codes, device_identities, devices
+from registry.tables import certificates, codes, device_identities, devices
 from server.clock import SystemClock
 from server.config.load import load_config
 from server.home import Home
@@ -80,6 +80,17 @@ def make_home(path: Path, databases: Databases = SQLITE) -> Home:
 def populate(home: Home, first: int, last: int) -> None:
     """Register devices by copying the rows of one that was registered in the usual way."""
     asyncio.run(_populate(home, first, last))
+
+
+def certificates_of_devices(home: Home) -> int:
+    """Count what was issued to devices."""
+    url = load_config(home.configuration).database.url.get_secret_value()
+    engine = sa.create_engine(home.database_url(url))
+    query = sa.select(sa.func.count()).where(certificates.c.device_id.is_not(None))
+    with engine.connect() as reading:
+        found = int(reading.execute(query).scalar_one())
+    engine.dispose()
+    return found
 
 
 async def _populate(home: Home, first: int, last: int) -> None:

@@ -123,6 +123,26 @@ def issued_by_scepserver(folder: Path) -> int:
 
 
 @contextmanager
+def cmp_mock(folder: Path, secret: str) -> Iterator[Served]:
+    """Serve CMP by openssl's mock, which listens on all addresses. Raises CounterpartMissing."""
+    program = _program("openssl", "openssl")
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    leaf = authority.issue_cert("mock.example", key_type=trustme.KeyType.ECDSA)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    leaf.cert_chain_pems[0].write_to_path(folder / "leaf.pem")
+    leaf.private_key_pem.write_to_path(folder / "leaf.key")
+    port = free_port()
+    command = [program, "cmp", "-port", str(port), "-srv_ref", "mock"]
+    command += ["-srv_secret", f"pass:{secret}", "-srv_cert", "leaf.pem", "-srv_key", "leaf.key"]
+    command += ["-srv_trusted", "ca.pem", "-rsp_cert", "leaf.pem", "-rsp_extracerts", "ca.pem"]
+    command += ["-grant_implicitconf", "-verbosity", "2"]
+    with _started(command, folder / "mock.log", folder) as process:
+        _wait(process, lambda: _answers(port), folder / "mock.log")
+        yield Served(process=process, addresses={"http": f"127.0.0.1:{port}"})
+
+
+@contextmanager
 def nginx(folder: Path) -> Iterator[Served]:
     """Serve a static page over TLS that asks for a certificate. Raises CounterpartMissing."""
     program = _program("nginx", "nginx-light")

@@ -99,13 +99,18 @@ class CodeMatcher:
     def _answered(
         self, answer: HTTPDigest | SharedSecretMAC, codes: Sequence[OneTimeCode], now: datetime
     ) -> list[OneTimeCode]:
-        """Try the codes that are kept in the clear, those that are still good and new first."""
+        """Try the codes that are kept in the clear, those that are still good and new first.
+
+        Who knows one is told soon; whoever knows none costs as much wherever nothing is kept.
+        """
         kept = [each for each in codes if each.wrapped is not None]
         kept.sort(key=lambda each: (each.is_active(now), each.created_at), reverse=True)
-        found = [each for each in kept[:CODES_TRIED] if self._is_of(answer, each)]
+        for each in kept[:CODES_TRIED]:
+            if self._is_of(answer, each):
+                return [each]
         for _ in range(CODES_TRIED - len(kept)):
             answers_with(answer, self._vault.unwrap("none", self._wrapped_dummy))
-        return found
+        return []
 
     def _is_of(self, answer: HTTPDigest | SharedSecretMAC, code: OneTimeCode) -> bool:
         assert code.wrapped is not None  # noqa: S101 - only such are tried

@@ -82,7 +82,8 @@ class Recognize:
         found = await self._codes.find(mac, tenant_id, self._clock.now(), uow)
         ids = {each.code_id for each in found.codes if each.revoked_at is None}
         group_id = found.device.group_id if found.device is not None else None
-        ids |= self._by_group_secret.shown_of(mac, tenant_id, group_id, policy)
+        if not ids:
+            ids |= self._by_group_secret.shown_of(mac, tenant_id, group_id, policy)
         if found.device is None or not ids:
             trace.failed("shared secret", found.finding)
             raise NotAuthenticated(found.detail, finding=found.finding)
