@@ -16,12 +16,11 @@ from protocols.cmp.bodies import decode_body
 from protocols.cmp.decode import decode
 from protocols.cmp.encode import (
     CertResponse,
-    PKIStatusInfo,
     encode_cert_responses,
     encode_message,
 )
 from protocols.cmp.macs import derive_key
-from protocols.cmp.messages import BodyType, PKIStatus
+from protocols.cmp.messages import BodyType, PKIStatus, PKIStatusInfo
 from tests.support.cmp import a_certificate, a_header, a_message, pbm
 from tests.support.crmf import a_crm
 from tests.support.csr import a_key, sequence
