@@ -1,6 +1,7 @@
 """What an enrollment profile may say of one protocol alone: the keys `est.…`, `scep.…`, `cmp.…`."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 FULL_CMC = "fullcmc"
@@ -122,6 +123,13 @@ class CMPOptions:
 
     Without `implicit_confirm` every certificate waits for its owner's certConf, also where a client
     asks that it need not send one (RFC 9810 §5.1.1.1).
+
+    `strict` follows RFC 9483 to the letter where RFC 9810 and clients in use leave more open.
+    `message_time_window` is how far messageTime may lie from our clock, either way. Without one it
+    is not compared, for devices that have no clock; but where `strict` demands it, it is five
+    minutes.
     """
 
     implicit_confirm: bool = True
+    strict: bool = False
+    message_time_window: timedelta | None = None

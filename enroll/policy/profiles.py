@@ -183,6 +183,7 @@ def _check_durations(profile: EnrollmentProfile) -> None:
         ("replay_window", profile.replay_window),
         ("expired_grace", profile.expired_grace),
         ("revoke_superseded_after", profile.revoke_superseded_after or timedelta(0)),
+        ("cmp.message_time_window", profile.cmp.message_time_window or timedelta(0)),
     ):
         if not timedelta(0) <= duration <= MAXIMUM_VALIDITY:
             raise PolicyError(f"{key}: expected nothing to thirty years, such as 24h")

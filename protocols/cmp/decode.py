@@ -193,6 +193,7 @@ def _header(header: der.Element) -> PKIHeader:
         implicit_confirm=IMPLICIT_CONFIRM in general_info,
         confirm_wait_time=_wait_time(general_info.get(CONFIRM_WAIT_TIME)),
         cert_profile=_profiles(general_info.get(CERT_PROFILE)),
+        general_info=general_info,
     )
 
 

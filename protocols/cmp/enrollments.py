@@ -19,6 +19,7 @@ from protocols.cmp.messages import (
 from protocols.cmp.nonces import Turn
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import ByMAC, Sender
+from protocols.cmp.strictness import check_request
 from protocols.cmp.terms import Terms
 from protocols.crmf.messages import CertReqMsg
 from protocols.crmf.request import to_certificate_request
@@ -90,6 +91,7 @@ def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
     (request,) = asked.body.messages
     if request.request_id != 0:
         raise Malformed("the certReqId of the one request is 0", finding="request_number")
+    check_request(request, terms.profile.cmp)
     if asked.message.body_type is BodyType.KUR:
         return _updated(request, asked.sender, terms)
     if request.template.subject is None and not request.template.extensions:

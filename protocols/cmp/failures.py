@@ -105,6 +105,25 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
         FailInfo.BAD_RECIPIENT_NONCE,
         "The recipNonce is not the senderNonce of the message before.",
     ),
+    "recipient_nonce_unasked": (
+        FailInfo.BAD_RECIPIENT_NONCE,
+        "The first message of a transaction has no recipNonce.",
+    ),
+    "message_time_missing": (FailInfo.BAD_TIME, "The message has no messageTime."),
+    "sender_kid_missing": (FailInfo.BAD_MESSAGE_CHECK, "The message has no senderKID."),
+    "sender_not_reference": (
+        FailInfo.BAD_MESSAGE_CHECK,
+        "The sender's common name must be the reference that is in senderKID.",
+    ),
+    "extra_certs_order": (
+        FailInfo.BAD_MESSAGE_CHECK,
+        "extraCerts must begin with the certificate that signs, each followed by its issuer's.",
+    ),
+    "implicit_confirm": (
+        FailInfo.BAD_REQUEST,
+        "implicitConfirm must be NULL, and without confirmWaitTime.",
+    ),
+    "profile_count": (FailInfo.BAD_REQUEST, "certProfile must name one profile."),
     "wrong_integrity": (
         FailInfo.WRONG_INTEGRITY,
         "The message must be protected in another way.",

@@ -19,6 +19,7 @@ from protocols.cmp.protection import check_protection, is_mac
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import Sender, by_mac, by_signature
 from protocols.cmp.services import Services
+from protocols.cmp.strictness import FOLLOWING, check_extra_certs, check_message
 from protocols.cmp.terms import Terms
 from protocols.limits import DEFAULT_LIMITS, DERLimits
 from protocols.wire import Exchange, WireRequest, WireResponse
@@ -31,7 +32,6 @@ _NAMES = {
 RECORDED = frozenset({UNREAD, *(_NAMES.get(each, each.name.lower()) for each in BodyType)})
 """The operations whose every message leaves an attempt, readable or not: all of them."""
 
-_FOLLOWING = frozenset({BodyType.CERT_CONF, BodyType.POLL_REQ, BodyType.ERROR})
 _IN_THE_BODY = frozenset(
     {
         FailureReason.BAD_PROOF_OF_POSSESSION,
@@ -58,12 +58,15 @@ class CMPHandler:
         message = self._read(wire)
         reply = self._reply(wire, message)
         _check_header(message)
+        check_message(message, profile.cmp, wire.received_at)
         _check_operation(message, address)
         body = decode_body(message, self.limits)
+        sender = _sender(message)
+        check_extra_certs(message, sender, profile.cmp)
         asked = Asked(
             message=message,
             body=body,
-            sender=_sender(message),
+            sender=sender,
             reply=reply,
             origin=self._origin(wire, message),
         )
@@ -179,7 +182,7 @@ def _check_header(message: PKIMessage) -> None:
 def _check_operation(message: PKIMessage, address: Address) -> None:
     """Demand the message that the address names (cmp-T5). Raises Malformed."""
     wanted, kind = address.operation, message.body_type
-    if wanted is not None and kind is not wanted and kind not in _FOLLOWING:
+    if wanted is not None and kind is not wanted and kind not in FOLLOWING:
         raise Malformed(
             f"{kind.name.lower()} came to the address of {wanted.name.lower()}",
             finding="body_of_another_operation",

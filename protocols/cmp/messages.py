@@ -123,7 +123,8 @@ class PKIStatusInfo:
 class PKIHeader:
     """RFC 9810 §5.1.1. Names are GeneralNames in DER, `protection_alg` an AlgorithmIdentifier.
 
-    Of generalInfo there is what this house knows; the rest is passed over.
+    Of generalInfo there is what this house knows, and all of it by its types, as it came; that is
+    read, and not written.
     """
 
     pvno: int
@@ -140,6 +141,9 @@ class PKIHeader:
     implicit_confirm: bool = False
     confirm_wait_time: datetime | None = None
     cert_profile: tuple[str, ...] = ()
+    general_info: Mapping[bytes, bytes | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def sender_name(self) -> bytes | None:

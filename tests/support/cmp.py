@@ -1,7 +1,7 @@
 """CMP for tests: messages of openssl's client, messages made here, and pyasn1-modules to judge."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from pyasn1.codec.der import decoder, encoder
 from pyasn1_modules import rfc4210
 
+from enroll.options import CMPOptions
 from enroll.profiles import EnrollmentProfile
 from protocols.cmp.encode import MEDIA_TYPE, directory_name, encode_message
 from protocols.cmp.handler import CMPHandler
@@ -142,9 +143,10 @@ class FixedServices:
     """Implements `protocols.cmp.services.Services`: one profile, by any label but one."""
 
     signs: Signer | None = None
+    options: CMPOptions = field(default_factory=CMPOptions)
 
     def profile(self, label: str | None) -> EnrollmentProfile | None:
-        return None if label == "nobody" else an_enrollment_profile()
+        return None if label == "nobody" else an_enrollment_profile(cmp=self.options)
 
     def signer(self) -> Signer | None:
         return self.signs
@@ -153,9 +155,10 @@ class FixedServices:
         return ()
 
 
-def a_handler() -> CMPHandler:
+def a_handler(options: CMPOptions | None = None) -> CMPHandler:
     return CMPHandler(
-        services=FixedServices(signs=a_signer()), nonces=SenderNonces(key=b"the key of the nonces")
+        services=FixedServices(signs=a_signer(), options=options or CMPOptions()),
+        nonces=SenderNonces(key=b"the key of the nonces"),
     )
 
 
