@@ -1,17 +1,39 @@
 """How CMS names a certificate: by issuer and serial number, or by its subject key identifier."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from protocols import der
 
 _CONTEXT_0_PRIMITIVE = 0x80
 
 
-def issuer_and_serial(certificate: x509.Certificate) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberedKey:
+    """A public key that has no certificate yet; in its place it goes by a number and no name.
+
+    RFC 9810 §5.2.8.3.3: the number is the certReqId of who asks for the certificate.
+    """
+
+    key: CertificatePublicKeyTypes
+    number: int
+
+    def public_key(self) -> CertificatePublicKeyTypes:
+        return self.key
+
+
+def issuer_and_serial(certificate: x509.Certificate | NumberedKey) -> bytes:
     """Encode IssuerAndSerialNumber (RFC 5652 §10.2.4), both octet for octet as in the certificate.
 
     A name that is read and written again may change its octets, and then nobody finds it.
     """
+    if isinstance(certificate, NumberedKey):
+        number = certificate.number
+        octets = number.to_bytes(number.bit_length() // 8 + 1, signed=True)
+        return der.encode(der.SEQUENCE, der.encode(der.SEQUENCE), der.encode(der.INTEGER, octets))
     serial, _, issuer, *_ = _fields(certificate)
     return der.encode(der.SEQUENCE, issuer.whole, serial.whole)
 
@@ -47,6 +69,15 @@ def subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
     ):
         return None
     return found.value.digest
+
+
+def names_of(
+    certificate: x509.Certificate, by_key_identifier: Callable[[bytes], bytes]
+) -> frozenset[bytes]:
+    """Give every RecipientIdentifier that means this certificate."""
+    key_identifier = subject_key_identifier(certificate)
+    also = () if key_identifier is None else (by_key_identifier(key_identifier),)
+    return frozenset((issuer_and_serial(certificate), *also))
 
 
 def tagged_key_identifier(key_identifier: bytes) -> bytes:

@@ -5,16 +5,12 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, x448, x25519
 
 from enroll.failures import Malformed
 from protocols import der
 from protocols.cms import key_agreement, key_transport, key_wrap
-from protocols.cms.identifiers import (
-    issuer_and_serial,
-    subject_key_identifier,
-    tagged_key_identifier,
-)
+from protocols.cms.identifiers import names_of, tagged_key_identifier
 from protocols.cms.recipient_info_form import KARI, KTRI, ContentKey, fields_of
 
 Decrypt = Callable[[bytes, padding.PKCS1v15 | padding.OAEP], bytes]
@@ -22,7 +18,7 @@ Decrypt = Callable[[bytes, padding.PKCS1v15 | padding.OAEP], bytes]
 
 With PKCS#1 v1.5 it may also give other octets then (implicit rejection): nobody is told.
 """
-PeerKey = ec.EllipticCurvePublicKey | x25519.X25519PublicKey
+PeerKey = ec.EllipticCurvePublicKey | x25519.X25519PublicKey | x448.X448PublicKey
 Agree = Callable[[PeerKey], bytes]
 """Makes the common secret out of the other's key; raises ValueError when it cannot."""
 
@@ -30,6 +26,7 @@ _ORIGINATOR_KEY = der.CONTEXT_1
 _KEY_IDENTIFIER = der.CONTEXT_0
 _EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
 _X25519 = bytes.fromhex("06032b656e")
+_X448 = bytes.fromhex("06032b656f")
 _UNCOMPRESSED = b"\x04"
 _SCALARS = (der.INTEGER, der.SEQUENCE, der.SEQUENCE, der.OCTET_STRING)
 _WITHOUT_UKM = (der.INTEGER, der.CONTEXT_0, der.SEQUENCE, der.SEQUENCE)
@@ -46,7 +43,7 @@ class TransportKey:
     _names: frozenset[bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_names", _names(self.certificate, tagged_key_identifier))
+        object.__setattr__(self, "_names", names_of(self.certificate, tagged_key_identifier))
 
     @classmethod
     def holding(cls, certificate: x509.Certificate, private_key: rsa.RSAPrivateKey) -> Self:
@@ -71,26 +68,28 @@ class TransportKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementKey:
-    """A key on P-256, P-384, P-521 or X25519 with its certificate: for KeyAgreeRecipientInfo."""
+    """A key for ECDH, of the NIST curves or X25519 or X448, with its certificate."""
 
     certificate: x509.Certificate
     agree: Agree
     _names: frozenset[bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_names", _names(self.certificate, _recipient_key_identifier))
+        object.__setattr__(self, "_names", names_of(self.certificate, _recipient_key_identifier))
 
     @classmethod
     def holding(
         cls,
         certificate: x509.Certificate,
-        private_key: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey,
+        private_key: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey | x448.X448PrivateKey,
     ) -> Self:
         def agree(peer: PeerKey) -> bytes:
             match private_key, peer:
                 case ec.EllipticCurvePrivateKey(), ec.EllipticCurvePublicKey():
                     return private_key.exchange(ec.ECDH(), peer)
                 case x25519.X25519PrivateKey(), x25519.X25519PublicKey():
+                    return private_key.exchange(peer)
+                case x448.X448PrivateKey(), x448.X448PublicKey():
                     return private_key.exchange(peer)
                 case _:
                     raise ValueError("the two keys are of different kinds")
@@ -136,14 +135,6 @@ class AgreementKey:
         return None
 
 
-def _names(
-    certificate: x509.Certificate, by_key_identifier: Callable[[bytes], bytes]
-) -> frozenset[bytes]:
-    key_identifier = subject_key_identifier(certificate)
-    also = () if key_identifier is None else (by_key_identifier(key_identifier),)
-    return frozenset((issuer_and_serial(certificate), *also))
-
-
 def _recipient_key_identifier(key_identifier: bytes) -> bytes:
     return _recipient_key_identifier_of(der.encode(der.OCTET_STRING, key_identifier))
 
@@ -166,5 +157,7 @@ def _read_peer(originator: der.Element, ours: x509.Certificate) -> PeerKey:
             return ec.EllipticCurvePublicKey.from_encoded_point(curve, octets)
         case x25519.X25519PublicKey() if algorithm.content.startswith(_X25519):
             return x25519.X25519PublicKey.from_public_bytes(octets)
+        case x448.X448PublicKey() if algorithm.content.startswith(_X448):
+            return x448.X448PublicKey.from_public_bytes(octets)
         case _:
             raise ValueError("the originator's key is of another kind than ours")

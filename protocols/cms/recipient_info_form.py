@@ -11,6 +11,7 @@ KTRI = der.SEQUENCE
 KARI = 0xA1
 KEKRI = 0xA2
 PWRI = 0xA3
+ORI = 0xA4
 
 
 class ContentKey(NamedTuple):

@@ -4,16 +4,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from protocols import der
-from protocols.cms import key_transport, key_wrap
+from protocols.cms import key_encapsulation, key_transport, key_wrap
 from protocols.cms.digests import Digest
-from protocols.cms.identifiers import issuer_and_serial, tagged_key_identifier
+from protocols.cms.identifiers import NumberedKey, issuer_and_serial, tagged_key_identifier
 from protocols.cms.key_agreement import KeyAgreementScheme
+from protocols.cms.key_encapsulation import KeyDerivation
 from protocols.cms.key_wrap import KeyWrap
-from protocols.cms.recipient_info_form import KARI, KEKRI, ContentKey, fields_of
+from protocols.cms.recipient_info_form import KARI, KEKRI, ORI, ContentKey, fields_of
 from protocols.public_keys import unsupported
 
 _KEKRI_FIELDS = (der.INTEGER, der.SEQUENCE, der.SEQUENCE, der.OCTET_STRING)
@@ -38,7 +39,7 @@ class Recipient(Protocol):
 class KeyTransport:
     """The holder of an RSA key: KeyTransRecipientInfo, with OAEP if a digest for it is given."""
 
-    certificate: x509.Certificate
+    certificate: x509.Certificate | NumberedKey
     oaep: Digest | None = None
     key_identifier: bytes | None = None
 
@@ -69,9 +70,9 @@ class KeyTransport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyAgreement:
-    """The holder of a key on P-256, P-384, P-521 or X25519: KeyAgreeRecipientInfo."""
+    """The holder of a key on P-256, P-384, P-521, X25519 or X448: KeyAgreeRecipientInfo."""
 
-    certificate: x509.Certificate
+    certificate: x509.Certificate | NumberedKey
     wrap: KeyWrap = KeyWrap.AES_256
     key_identifier: bytes | None = None
     envelope_version = 2
@@ -97,6 +98,45 @@ class KeyAgreement:
             der.encode(der.CONTEXT_0, der.encode(der.CONTEXT_1, originator)),
             der.encode(der.SEQUENCE, scheme.oid, self.wrap.algorithm),
             der.encode(der.SEQUENCE, encrypted_key),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyEncapsulation:
+    """The holder of an ML-KEM key: KEMRecipientInfo (RFC 9629 §3, RFC 9936)."""
+
+    certificate: x509.Certificate | NumberedKey
+    wrap: KeyWrap = KeyWrap.AES_256
+    key_identifier: bytes | None = None
+    derivation: KeyDerivation = KeyDerivation.HKDF_SHA256
+    envelope_version = 3
+
+    def encode(self, content_key: bytes) -> bytes:
+        """Encapsulate a secret and wrap the key with it. Raises UNSUPPORTED_ALGORITHM."""
+        public_key = self.certificate.public_key()
+        if not isinstance(public_key, mlkem.MLKEM768PublicKey | mlkem.MLKEM1024PublicKey):
+            raise unsupported("publicKey", "nothing can be encapsulated to a key of this kind")
+        kem, ciphertext, secret = key_encapsulation.encapsulate(public_key)
+        wrapping_key = self.derivation.wrapping_key(secret, self.wrap, None)
+        recipient = (
+            issuer_and_serial(self.certificate)
+            if self.key_identifier is None
+            else tagged_key_identifier(self.key_identifier)
+        )
+        return der.encode(
+            ORI,
+            key_encapsulation.ORI_KEM,
+            der.encode(
+                der.SEQUENCE,
+                _VERSION_0,
+                recipient,
+                kem,
+                der.encode(der.OCTET_STRING, ciphertext),
+                self.derivation.algorithm,
+                key_encapsulation.kek_length(self.wrap),
+                self.wrap.algorithm,
+                der.encode(der.OCTET_STRING, key_wrap.wrap(wrapping_key, content_key)),
+            ),
         )
 
 
@@ -141,13 +181,13 @@ class KeyEncryptionKey:
 
 
 def recipient_of(
-    certificate: x509.Certificate,
+    certificate: x509.Certificate | NumberedKey,
     *,
     key_identifier: bytes | None = None,
     oaep: Digest | None = None,
     wrap: KeyWrap = KeyWrap.AES_256,
-) -> KeyTransport | KeyAgreement:
-    """Choose how to reach the holder of a certificate, by its key.
+) -> KeyTransport | KeyAgreement | KeyEncapsulation:
+    """Choose how to reach the holder of a certificate or of a bare key, by that key.
 
     Raises UNSUPPORTED_ALGORITHM when no way leads there: the key is one that only signs.
     """
@@ -156,14 +196,18 @@ def recipient_of(
             return KeyTransport(certificate=certificate, oaep=oaep, key_identifier=key_identifier)
         case ec.EllipticCurvePublicKey(curve=ec.EllipticCurve(name=name)) if name in _EC_SCHEMES:
             pass
-        case x25519.X25519PublicKey():
+        case x25519.X25519PublicKey() | x448.X448PublicKey():
             pass
+        case mlkem.MLKEM768PublicKey() | mlkem.MLKEM1024PublicKey():
+            return KeyEncapsulation(
+                certificate=certificate, wrap=wrap, key_identifier=key_identifier
+            )
         case _:
             raise unsupported("publicKey", "nothing can be encrypted to a key of this kind")
     return KeyAgreement(certificate=certificate, wrap=wrap, key_identifier=key_identifier)
 
 
-def _agree(certificate: x509.Certificate) -> tuple[KeyAgreementScheme, bytes, bytes]:
+def _agree(certificate: x509.Certificate | NumberedKey) -> tuple[KeyAgreementScheme, bytes, bytes]:
     """Give the scheme, the content of our ephemeral OriginatorPublicKey, and the secret."""
     theirs = certificate.public_key()
     match theirs:
@@ -178,6 +222,11 @@ def _agree(certificate: x509.Certificate) -> tuple[KeyAgreementScheme, bytes, by
             originator = _X25519 + _bits(one_time.public_key().public_bytes_raw())
             # cryptography refuses a secret of zeros (RFC 8418 §2).
             return scheme, originator, one_time.exchange(theirs)
+        case x448.X448PublicKey():
+            once = x448.X448PrivateKey.generate()
+            scheme = KeyAgreementScheme.STD_DH_HKDF_SHA512
+            originator = _X448 + _bits(once.public_key().public_bytes_raw())
+            return scheme, originator, once.exchange(theirs)
         case _:
             raise unsupported("publicKey", "nothing can be agreed on with a key of this kind")
 
@@ -191,6 +240,7 @@ def _ec(curve: str) -> bytes:
 
 
 _X25519 = der.encode(der.SEQUENCE, bytes.fromhex("06032b656e"))
+_X448 = der.encode(der.SEQUENCE, bytes.fromhex("06032b656f"))
 # By curve: a KDF of its strength, and how the ephemeral key's algorithm is written.
 _EC_SCHEMES = {
     "secp256r1": (KeyAgreementScheme.STD_DH_SHA256_KDF, _ec("06082a8648ce3d030107")),

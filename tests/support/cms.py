@@ -11,7 +11,7 @@ from random import Random
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mlkem, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -23,6 +23,7 @@ from protocols import der
 from protocols.cms.content_ciphers import ContentEncryption
 from protocols.cms.digests import Digest
 from protocols.cms.identifiers import issuer_and_serial
+from protocols.cms.key_encapsulation import EncapsulationKey
 from protocols.cms.private_keys import AgreementKey, TransportKey
 from protocols.cms.signed_data import Signer
 from tests.support.csr import Key, a_key, a_name, attribute, oid, sequence, tlv
@@ -33,12 +34,27 @@ _END_OF_CONTENTS = b"\x00\x00"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+Sealed = (
+    x25519.X25519PrivateKey
+    | x448.X448PrivateKey
+    | mlkem.MLKEM768PrivateKey
+    | mlkem.MLKEM1024PrivateKey
+)
+"""Keys that do not sign: envelopes are closed for them."""
+_SEALED: dict[str, Callable[[], Sealed]] = {
+    "x25519": x25519.X25519PrivateKey.generate,
+    "x448": x448.X448PrivateKey.generate,
+    "ml-kem-768": mlkem.MLKEM768PrivateKey.generate,
+    "ml-kem-1024": mlkem.MLKEM1024PrivateKey.generate,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """The holder of a certificate."""
 
     certificate: x509.Certificate
-    key: Key | x25519.X25519PrivateKey
+    key: Key | Sealed
 
     @property
     def der(self) -> bytes:
@@ -71,8 +87,8 @@ class Party:
 @cache
 def a_party(kind: str = "rsa-2048", name: str = "pump-1", *, number: int = 0) -> Party:
     """Give a party with a key of this kind: self-signed where such keys sign, else by a P-256."""
-    if kind == "x25519":
-        return _party(x25519.X25519PrivateKey.generate(), a_key("p-256"), name)
+    if kind in _SEALED:
+        return _party(_SEALED[kind](), a_key("p-256"), name)
     key = a_key(kind, number)
     return _party(key, key, name)
 
@@ -85,18 +101,20 @@ def a_lasting_party(file: str) -> Party:
     return _party(key, key, "lasting")
 
 
-def key_of(party: Party) -> TransportKey | AgreementKey:
+def key_of(party: Party) -> TransportKey | AgreementKey | EncapsulationKey:
     """Give what opens envelopes for a party."""
     match party.key:
         case rsa.RSAPrivateKey():
             return TransportKey.holding(party.certificate, party.key)
-        case ec.EllipticCurvePrivateKey() | x25519.X25519PrivateKey():
+        case ec.EllipticCurvePrivateKey() | x25519.X25519PrivateKey() | x448.X448PrivateKey():
             return AgreementKey.holding(party.certificate, party.key)
+        case mlkem.MLKEM768PrivateKey() | mlkem.MLKEM1024PrivateKey():
+            return EncapsulationKey.holding(party.certificate, party.key)
         case _:
             raise TypeError(party.key)
 
 
-def _party(key: Key | x25519.X25519PrivateKey, issuing: Key, name: str) -> Party:
+def _party(key: Key | Sealed, issuing: Key, name: str) -> Party:
     edwards = isinstance(issuing, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     certificate = (
         x509.CertificateBuilder()
