@@ -15,6 +15,8 @@ from tests.soak.experiment import Experiment, Progress
 
 EXPERIMENTS = {
     "mutants": "100,000 mutated requests through codec, pipeline, registry and CA, in process",
+    "cmp": "1,000,000 mutated messages of CMP, in process, at each of their depths",
+    "cmp_wire": "100,000 mutated messages of CMP over HTTP",
     "scep": "1,000,000 mutated messages of SCEP, in process, at each of their depths",
     "scep_wire": "100,000 mutated messages and queries of SCEP over HTTP",
     "wire": "100,000 mutated requests over HTTP, every operation of EST, to a server of its own",

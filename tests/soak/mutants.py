@@ -28,6 +28,7 @@ from server.clock import SystemClock
 from server.config.load import load_config
 from server.exchange import ProtocolEndpoint
 from server.home import Home
+from server.http.routes import Endpoint
 from server.key_packages import key_package_signer
 from server.labels import Labels, PolicyMirror
 from server.message_signer import MessageSigner
@@ -213,7 +214,7 @@ def _request(caller: Caller, number: int, body: bytes) -> WireRequest:
     )
 
 
-async def send(endpoint: ProtocolEndpoint, wire: WireRequest, tally: Tally) -> WireResponse | None:
+async def send(endpoint: Endpoint, wire: WireRequest, tally: Tally) -> WireResponse | None:
     """Send one request. One that was costly is tried again: it may have met a collection."""
     name = f"{wire.correlation_id} {wire.path} sha256:{sha256(wire.body).hexdigest()}"
     costs: list[float] = []
