@@ -81,7 +81,8 @@ class EnrollmentRequest:
     With a `key_wish` a key is made for it.
     `reference` is the protocol's own id of the transaction, where it has one: an order that the
     request opens is found by it. With `confirm_within` its sender is to say within that time that
-    the certificate came and is right (see `Confirmation`).
+    the certificate came and is right (see `Confirmation`). `possession_vouched`: nothing proves
+    possession of the key but the sender's word, which is good from a registration authority only.
     """
 
     origin: RequestOrigin
@@ -92,6 +93,7 @@ class EnrollmentRequest:
     channel: Channel | None = None
     key_wish: KeyWish | None = None
     confirm_within: timedelta | None = None
+    possession_vouched: bool = False
 
     @property
     def transaction(self) -> str | None:

@@ -6,6 +6,8 @@ from functools import cached_property
 
 from cryptography import x509
 
+CMC_RA = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.28")
+
 
 class TrustPurpose(StrEnum):
     """What a trust anchor's word is taken for.
@@ -54,3 +56,12 @@ class TrustAnchor:
     @cached_property
     def intermediate_certificates(self) -> tuple[x509.Certificate, ...]:
         return tuple(map(x509.load_der_x509_certificate, self.intermediates))
+
+
+def says_cmc_ra(certificate: x509.Certificate) -> bool:
+    """Tell whether the very purpose stands in it; that it is for anything is not enough."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return CMC_RA in found.value

@@ -7,6 +7,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols import der
@@ -47,6 +48,17 @@ def verify_own_signature(
     public_key = bare.public_key()
     check_signature(bare, public_key, kind, algorithm.whole, signature, octets)
     return public_key
+
+
+def load_key(spki: bytes) -> CertificatePublicKeyTypes:
+    """Load the key of a SubjectPublicKeyInfo, DER, that nothing was signed with.
+
+    Raises Malformed, UNSUPPORTED_ALGORITHM, BAD_CERTIFICATE_TEMPLATE; ValueError for what only
+    loading finds.
+    """
+    (key,) = der.split(spki)
+    check_key(key)
+    return cast("CertificatePublicKeyTypes", load_der_public_key(spki))
 
 
 def bare_request(

@@ -10,9 +10,9 @@ from enroll.credentials import CredentialKind
 from enroll.policy.paths.building import Anchor, CertificateStore
 from enroll.policy.paths.certificates import PathCertificate
 from enroll.policy.paths.validation import CLIENT_PURPOSES
-from enroll.policy.registration_authorities import CMC_RA, is_appointed
+from enroll.policy.registration_authorities import is_appointed
 from enroll.profiles import PolicySnapshot
-from enroll.trust import TrustAnchor, TrustPurpose
+from enroll.trust import CMC_RA, TrustAnchor, TrustPurpose
 
 KINDS: Mapping[TrustPurpose, CredentialKind] = {
     TrustPurpose.IDEVID: CredentialKind.IDEVID,

@@ -52,7 +52,16 @@ _DEVICE_CLASSES = frozenset({CertificateClass.BOOTSTRAP, CertificateClass.OPERAT
 _RENEWING = frozenset(
     {CredentialKind.OWN_CERTIFICATE, CredentialKind.ONE_TIME_CODE, CredentialKind.RA}
 )
-_FORBIDDEN_PURPOSES = frozenset({"2.5.29.37.0", "1.3.6.1.5.5.7.3.9", "1.3.6.1.5.5.7.3.28"})
+# anyExtendedKeyUsage and OCSPSigning; cmcCA, cmcRA and cmKGA, which speak for others.
+_FORBIDDEN_PURPOSES = frozenset(
+    {
+        "2.5.29.37.0",
+        "1.3.6.1.5.5.7.3.9",
+        "1.3.6.1.5.5.7.3.27",
+        "1.3.6.1.5.5.7.3.28",
+        "1.3.6.1.5.5.7.3.32",
+    }
+)
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?")
 

@@ -5,18 +5,7 @@ from cryptography import x509
 from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
 from enroll.profiles import DeviceGroup, EnrollmentProfile, PolicySnapshot
-from enroll.trust import TrustAnchor, TrustPurpose
-
-CMC_RA = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.28")
-
-
-def says_cmc_ra(certificate: x509.Certificate) -> bool:
-    """Tell whether the very purpose stands in it; that it is for anything is not enough."""
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    return CMC_RA in found.value
+from enroll.trust import TrustAnchor, TrustPurpose, says_cmc_ra
 
 
 def is_appointed(anchor: TrustAnchor) -> bool:

@@ -13,9 +13,9 @@ from enroll.policy.paths.certificates import UNREADABLE, PathCertificate
 from enroll.policy.paths.faults import PathError
 from enroll.policy.paths.signatures import check_key, check_signature
 from enroll.policy.profiles import PolicyError
-from enroll.policy.registration_authorities import is_appointed, says_cmc_ra
+from enroll.policy.registration_authorities import is_appointed
 from enroll.profiles import EnrollmentProfile, PolicySnapshot
-from enroll.trust import TrustAnchor, TrustPurpose
+from enroll.trust import TrustAnchor, TrustPurpose, says_cmc_ra
 
 LONGEST_NAME = 50
 LONGEST_PATTERN = 255

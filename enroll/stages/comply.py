@@ -16,6 +16,8 @@ def comply(step: Identified, trace: DecisionTrace) -> None:
     The key is judged when the device is authorized, whatever the profile says here.
     """
     addressed = step.authenticated.addressed
+    if addressed.request.possession_vouched:
+        _check_vouching(step, trace)
     if addressed.request.origin.protocol is not ProtocolName.EST:
         return
     if addressed.request.origin.operation == FULL_CMC and not addressed.profile.est.fullcmc:
@@ -28,6 +30,19 @@ def comply(step: Identified, trace: DecisionTrace) -> None:
         _link(step, trace)
     if addressed.profile.est.enforce_attributes:
         _check_attributes(step, trace)
+
+
+def _check_vouching(step: Identified, trace: DecisionTrace) -> None:
+    """Take nobody's word for possession but a registration authority's (RFC 4211 §4)."""
+    acting = step.authenticated.acting
+    if acting is None:
+        trace.failed("possession", "only a registration authority may vouch for it")
+        raise NotAuthorized(
+            "the request proves no possession: its sender vouches for it, and is no registration "
+            "authority; see 'enroll trust appoint'",
+            finding="possession_vouched",
+        )
+    trace.passed("possession", f"vouched for by {acting.name}")
 
 
 def _link(step: Identified, trace: DecisionTrace) -> None:

@@ -11,7 +11,6 @@ from enroll.policy.paths.building import Anchor, TrustedPath, find_path
 from enroll.policy.paths.certificates import PathCertificate
 from enroll.policy.paths.faults import PathError, PathFault
 from enroll.policy.paths.validation import PathRules
-from enroll.policy.registration_authorities import says_cmc_ra
 from enroll.policy.third_party import (
     check_manufacturer,
     contradiction,
@@ -26,7 +25,7 @@ from enroll.resolution import the_one_device
 from enroll.shown import check_uncompromised
 from enroll.steps import ActingAuthority, Addressed, Authenticated, ThirdPartyCertificate
 from enroll.trace import DecisionTrace
-from enroll.trust import TrustAnchor, TrustPurpose
+from enroll.trust import TrustAnchor, TrustPurpose, says_cmc_ra
 
 CHECK = "third-party certificate"
 NOTHING = Claims(names=frozenset(), identities=frozenset())

@@ -11,6 +11,7 @@ from protocols.cmp.messages import (
     CONFIRM_WAIT_TIME,
     DIRECTORY_NAME,
     IMPLICIT_CONFIRM,
+    ORIG_PKI_MESSAGE,
     BodyType,
     InfoTypeAndValue,
     PKIHeader,
@@ -194,6 +195,7 @@ def _header(header: der.Element) -> PKIHeader:
         confirm_wait_time=_wait_time(general_info.get(CONFIRM_WAIT_TIME)),
         cert_profile=_profiles(general_info.get(CERT_PROFILE)),
         general_info=general_info,
+        originals=_originals(general_info),
     )
 
 
@@ -263,6 +265,13 @@ def _wait_time(value: bytes | None) -> datetime | None:
         return None
     (time,) = der.split(value)
     return _time(time) if time.tag == GENERALIZED_TIME else None
+
+
+def _originals(general_info: Mapping[bytes, bytes | None]) -> bytes | None:
+    """Give the value of origPKIMessage; one without a value is no value that anybody can read."""
+    if ORIG_PKI_MESSAGE not in general_info:
+        return None
+    return general_info[ORIG_PKI_MESSAGE] or b""
 
 
 def _profiles(value: bytes | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from protocols.cmp.messages import (
     CONFIRM_WAIT_TIME,
     DIRECTORY_NAME,
     IMPLICIT_CONFIRM,
+    ORIG_PKI_MESSAGE,
     UNSUPPORTED_OIDS,
     BodyType,
     FailInfo,
@@ -205,6 +206,8 @@ def _general_info(header: PKIHeader) -> bytes | None:
         infos.append(_info(CONFIRM_WAIT_TIME, _time(header.confirm_wait_time)))
     if header.cert_profile:
         infos.append(_info(CERT_PROFILE, _texts(header.cert_profile)))
+    if header.originals is not None:
+        infos.append(_info(ORIG_PKI_MESSAGE, header.originals))
     return der.encode(der.SEQUENCE, *infos) if infos else None
 
 

@@ -5,8 +5,15 @@ from dataclasses import dataclass, replace
 
 from cryptography import x509
 
-from enroll.failures import EnrollmentError, FailureReason, Malformed, PolicyViolation
+from enroll.failures import (
+    EnrollmentError,
+    FailureReason,
+    Malformed,
+    NotAuthorized,
+    PolicyViolation,
+)
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
+from enroll.trust import says_cmc_ra
 from protocols import der, pkcs10
 from protocols.cmp.exchanges import CertificateExchange
 from protocols.cmp.messages import (
@@ -17,11 +24,12 @@ from protocols.cmp.messages import (
     PKIMessage,
 )
 from protocols.cmp.nonces import Turn
+from protocols.cmp.originals import check_original
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import ByMAC, Sender
 from protocols.cmp.strictness import check_request
 from protocols.cmp.terms import Terms
-from protocols.crmf.messages import CertReqMsg
+from protocols.crmf.messages import CertReqMsg, RAVerified
 from protocols.crmf.request import to_certificate_request
 
 ANSWERS: Mapping[BodyType, BodyType] = {
@@ -59,7 +67,10 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
         raise Malformed(
             "a kur is signed with the certificate that it updates", finding="wrong_integrity"
         )
+    if kind is BodyType.KUR:
+        check_unreplaced(asked)
     wanted = _wanted(asked, terms)
+    check_original(header, wanted, terms.limits)
     implicit = header.implicit_confirm and terms.profile.cmp.implicit_confirm
     return CertificateExchange(
         request=EnrollmentRequest(
@@ -69,6 +80,7 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
             credentials=(asked.sender.credential,),
             reference=(header.transaction_id or b"").hex(),
             confirm_within=None if implicit else terms.profile.confirm_timeout,
+            possession_vouched=is_vouched_for(asked.body),
         ),
         reply=asked.reply,
         sender=asked.sender,
@@ -79,6 +91,26 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
         ),
         ca_pubs=terms.ca_certificates,
         wanted=wanted,
+    )
+
+
+def check_unreplaced(asked: Asked) -> None:
+    """Demand a request as its owner made it: its protection is needed (RFC 9483 §5.2.3).
+
+    Raises NotAuthorized for one that an authority signed, or vouches for (cmp-N3).
+    """
+    chain = () if isinstance(asked.sender, ByMAC) else asked.sender.chain
+    if is_vouched_for(asked.body) or any(says_cmc_ra(each) for each in chain[:1]):
+        raise NotAuthorized(
+            "a registration authority hands this request on as it is, or in a nested message",
+            finding="protection_replaced",
+        )
+
+
+def is_vouched_for(body: Body) -> bool:
+    """Tell whether raVerified stands where possession should be proven (RFC 4211 §4)."""
+    return isinstance(body, CertReqMessages) and any(
+        isinstance(each.proof, RAVerified) for each in body.messages
     )
 
 
@@ -100,7 +132,7 @@ def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
             "the template has neither a subject nor alternative names",
             field="subject",
         )
-    return to_certificate_request(request, terms.limits)
+    return to_certificate_request(request, terms.limits, vouched=True)
 
 
 def _updated(request: CertReqMsg, sender: Sender, terms: Terms) -> CertificateRequest:

@@ -144,6 +144,22 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
         "The signing certificate is not valid yet.",
     ),
     "renewal_too_early": (FailInfo.NOT_AUTHORIZED, "It is too early to renew."),
+    "possession_vouched": (
+        FailInfo.NOT_AUTHORIZED,
+        "Only a registration authority may say raVerified, and only of a new request.",
+    ),
+    "protection_replaced": (
+        FailInfo.NOT_AUTHORIZED,
+        "Hand this message on as it is, or add your protection in a nested message.",
+    ),
+    "original_message": (
+        FailInfo.BAD_MESSAGE_CHECK,
+        "The message in origPKIMessage is not the original of this one.",
+    ),
+    "original_count": (
+        FailInfo.BAD_DATA_FORMAT,
+        "origPKIMessage must hold the original of each message, in their order.",
+    ),
     "approval_rejected": (FailInfo.NOT_AUTHORIZED, "This enrollment was rejected."),
     "approval_expired": (FailInfo.NOT_AUTHORIZED, "Nobody decided on this enrollment in time."),
     "approval_cancelled": (FailInfo.NOT_AUTHORIZED, "This enrollment was cancelled."),

@@ -21,6 +21,7 @@ CURRENT_CRL = bytes.fromhex(f"{_ID_IT}06")
 UNSUPPORTED_OIDS = bytes.fromhex(f"{_ID_IT}07")
 IMPLICIT_CONFIRM = bytes.fromhex(f"{_ID_IT}0d")
 CONFIRM_WAIT_TIME = bytes.fromhex(f"{_ID_IT}0e")
+ORIG_PKI_MESSAGE = bytes.fromhex(f"{_ID_IT}0f")
 CA_CERTS = bytes.fromhex(f"{_ID_IT}11")
 ROOT_CA_KEY_UPDATE = bytes.fromhex(f"{_ID_IT}12")
 CERT_REQ_TEMPLATE = bytes.fromhex(f"{_ID_IT}13")
@@ -124,7 +125,7 @@ class PKIHeader:
     """RFC 9810 §5.1.1. Names are GeneralNames in DER, `protection_alg` an AlgorithmIdentifier.
 
     Of generalInfo there is what this house knows, and all of it by its types, as it came; that is
-    read, and not written.
+    read, and not written. `originals` is the value of origPKIMessage in DER, not yet read.
     """
 
     pvno: int
@@ -144,6 +145,7 @@ class PKIHeader:
     general_info: Mapping[bytes, bytes | None] = field(
         default_factory=dict, compare=False, repr=False
     )
+    originals: bytes | None = field(default=None, repr=False)
 
     @property
     def sender_name(self) -> bytes | None:

@@ -6,17 +6,19 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from enroll.failures import EnrollmentError, FailureReason
 from protocols import der
-from protocols.crmf.messages import CertReqMsg, PublicKeyMAC, SignatureProof
-from protocols.signatures import not_possessed, verify_own_signature
+from protocols.crmf.messages import CertReqMsg, PublicKeyMAC, RAVerified, SignatureProof
+from protocols.signatures import load_key, not_possessed, verify_own_signature
 
 CheckMAC = Callable[[PublicKeyMAC, bytes], None]
 """Checks a MAC over a public key in DER, or raises EnrollmentError."""
 
 
 def verify_possession(
-    message: CertReqMsg, *, check_mac: CheckMAC | None = None
+    message: CertReqMsg, *, check_mac: CheckMAC | None = None, vouched: bool = False
 ) -> CertificatePublicKeyTypes:
     """Verify the signature over the octets as they were received, and give the key.
+
+    Where it may be `vouched` for, raVerified is let through, for the caller to judge who says so.
 
     A POPOSigningKeyInput belongs to templates without a subject, and to no other; its MAC is
     refused where nobody can check it, and whether its sender is who sent the message is the
@@ -32,6 +34,8 @@ def verify_possession(
     proof = message.proof
     if proof is None:
         raise _refused("there is no proof of possession", "pop_missing")
+    if vouched and isinstance(proof, RAVerified):
+        return load_key(spki)
     if not isinstance(proof, SignatureProof):
         raise _refused("possession must be proven by a signature", "pop_method")
     signed = message.certificate_request

@@ -20,14 +20,15 @@ def to_certificate_request(
     limits: DERLimits = DEFAULT_LIMITS,
     *,
     check_mac: CheckMAC | None = None,
+    vouched: bool = False,
 ) -> CertificateRequest:
-    """Verify possession, then read the wishes.
+    """Verify possession, then read the wishes. `vouched`: raVerified will do (see possession).
 
     Raises Malformed, and EnrollmentError with UNSUPPORTED_ALGORITHM, BAD_CERTIFICATE_TEMPLATE
     or BAD_PROOF_OF_POSSESSION; nothing else but what `check_mac` raises.
     """
     try:
-        return _to_request(message, limits, check_mac)
+        return _to_request(message, limits, check_mac, vouched)
     except EnrollmentError:
         raise
     except Exception as error:
@@ -36,7 +37,10 @@ def to_certificate_request(
 
 
 def _to_request(
-    message: CertReqMsg, limits: DERLimits, check_mac: CheckMAC | None
+    message: CertReqMsg,
+    limits: DERLimits,
+    check_mac: CheckMAC | None,
+    vouched: bool,  # noqa: FBT001 - handed on as it came
 ) -> CertificateRequest:
     template = message.template
     if template.serial_number is not None:
@@ -45,7 +49,7 @@ def _to_request(
             "the template names a serial number, which is the CA's to choose",
             field="serialNumber",
         )
-    public_key = verify_possession(message, check_mac=check_mac)
+    public_key = verify_possession(message, check_mac=check_mac, vouched=vouched)
     assert template.spki is not None  # noqa: S101 - proven above; for the type checker
     wishes = read_wishes(
         dict(template.extensions or {}), message.controls.get(CHANGE_SUBJECT_NAME), None, limits

@@ -69,6 +69,14 @@ def a_message(request: Any, proof: Any | None) -> bytes:
     return bytes(encoder.encode(message))
 
 
+def vouched(request: Any) -> bytes:
+    """Make a CertReqMsg whose proof is raVerified."""
+    message = rfc4211.CertReqMsg()
+    message["certReq"] = request
+    message["popo"]["raVerified"] = ""
+    return bytes(encoder.encode(message))
+
+
 def signature_over(octets: bytes, key: Key, key_input: Any | None = None) -> Any:
     """Make a POPOSigningKey."""
     proof = rfc4211.POPOSigningKey().subtype(

@@ -10,78 +10,38 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from enroll.certificates import CertificateRecord, RevocationReason
+from enroll.certificates import RevocationReason
 from enroll.credentials import CredentialKind, TLSClientCertificate
 from enroll.device import DeviceState, IdentityKind
 from enroll.events import EventName
 from enroll.failures import AlreadyTaken, FailureReason, Refused
 from enroll.options import ESTOptions, LinkingRule
 from enroll.policy.profiles import PolicyError, check_enrollment_profile
-from enroll.policy.registration_authorities import CMC_RA
 from enroll.policy.trust_anchors import check_trust_anchor
 from enroll.profiles import ReEnrollment
 from enroll.request import Inquiry
 from enroll.result import EnrollmentResult, Issued, Pending, Rejected
-from enroll.trust import TrustAnchor, TrustPurpose
-from server.appointment import Appointments
+from enroll.trust import CMC_RA, TrustPurpose
 from tests.support.approvals import a_manual_group, approve
-from tests.support.builders import TENANT, a_group, a_policy, a_trust_anchor, an_enrollment_profile
+from tests.support.builders import a_group, a_policy, an_enrollment_profile
 from tests.support.chains import IDEVID_EXTENSIONS, a_ca_extensions, a_dn
-from tests.support.csr import Key, a_csr, a_key, a_name
-from tests.support.enrollment import OPERATOR, Ask, Held, Site, a_new_key, open_site, renewal
+from tests.support.csr import a_name
+from tests.support.enrollment import OPERATOR, Ask, Site, a_new_key, open_site, renewal
+from tests.support.registration_authorities import (
+    A_RA,
+    AS_RA,
+    BY_RA,
+    RA_KEY,
+    RENEWED_BY_RA,
+    a_site,
+    appoint,
+    appointed,
+    factory,
+    purposes,
+    wish,
+)
 from tests.support.registries import look
-from tests.support.third_party import BETWEEN, ROOT, ask, fingerprint_of, show, trust
-
-BY_RA = frozenset({CredentialKind.ONE_TIME_CODE, CredentialKind.RA})
-RENEWED_BY_RA = frozenset({CredentialKind.OWN_CERTIFICATE, CredentialKind.RA})
-RA_KEY = a_key("p-256", 7)
-
-
-def purposes(*oids: x509.ObjectIdentifier) -> tuple[tuple[x509.ExtensionType, bool], ...]:
-    return (*IDEVID_EXTENSIONS, (x509.ExtendedKeyUsage(oids), False))
-
-
-AS_RA = purposes(CMC_RA)
-A_RA = BETWEEN.issue(a_dn("Factory 1"), key=RA_KEY, extensions=AS_RA)
-
-
-def factory(**changes: Any) -> TrustAnchor:
-    return a_trust_anchor(
-        "factory",
-        **{
-            "der": ROOT.der,
-            "intermediates": (BETWEEN.der,),
-            "purpose": TrustPurpose.RA,
-            **changes,
-        },
-    )
-
-
-async def a_site(*parts: Any, **profile: Any) -> Site:
-    """Open a site whose bootstrap profile takes registration authorities, with pump-1 at it."""
-    options = {"initial_credentials": BY_RA, "renewal_credentials": RENEWED_BY_RA, **profile}
-    site = await open_site(a_policy(an_enrollment_profile(**options), *(parts or (factory(),))))
-    await site.register(serial_number="SN-1")
-    return site
-
-
-async def appoint(site: Site, name: str = "factory", key: Key = RA_KEY, **options: Any) -> Held:
-    _, record = await appointed(site, name, key, **options)
-    return Held(der=record.der, key=key)
-
-
-async def appointed(
-    site: Site, name: str = "factory", key: Key = RA_KEY, **options: Any
-) -> tuple[TrustAnchor, CertificateRecord]:
-    appointments = Appointments(authority=site.authority, trust=trust(site), clock=site.clock)
-    conditions = {"groups": (), "profiles": (), **options}
-    return await appointments.appoint(
-        a_csr(key), name=name, tenant_id=TENANT, actor=OPERATOR, **conditions
-    )
-
-
-def wish(**changes: Any) -> Ask:
-    return ask(**{"subject": a_name("pump-1"), **changes})
+from tests.support.third_party import BETWEEN, ROOT, fingerprint_of, show, trust
 
 
 async def refused(site: Site, leaf: x509.Certificate, a_wish: Ask | None = None) -> Rejected:

@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 
 from enroll.certificates import RevocationReason
 from enroll.credentials import CredentialKind
-from enroll.policy.registration_authorities import CMC_RA
 from enroll.profiles import CertificateProfile, KeyUsageBit
-from enroll.trust import TrustPurpose
+from enroll.trust import CMC_RA, TrustPurpose
 from tests.support.builders import a_certificate_profile, a_decryption_key, a_policy
 from tests.support.csr import a_key, a_name, attribute, raw_csr, some_key_usage
 from tests.support.enrollment import (
