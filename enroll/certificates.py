@@ -75,6 +75,7 @@ class CertificateRecord:
     `credential_id` names what was shown to obtain it (see `Authentication`), `transaction` the
     protocol's exchange that gave it last, where its ids must not be used twice. With
     `confirm_until` its owner is to say by then that it came and is right; else it is revoked.
+    `held_by` names who put it on hold by itself, and not with its device.
     """
 
     fingerprint: str
@@ -99,6 +100,7 @@ class CertificateRecord:
     superseded_at: datetime | None = None
     revoked_at: datetime | None = None
     revocation_reason: RevocationReason | None = None
+    held_by: str | None = None
 
     @cached_property
     def certificate(self) -> x509.Certificate:

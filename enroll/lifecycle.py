@@ -1,6 +1,6 @@
-"""Use cases: disable, enable and reset a device, and revoke one certificate."""
+"""Use cases: disable, enable and reset a device; revoke, hold and release one certificate."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,20 +10,19 @@ from enroll.device import TRANSITIONS, Cause, Device, DeviceStatus
 from enroll.events import EventName
 from enroll.failures import NotFound, Refused
 from enroll.policy.chronicle import Chronicle
-from enroll.policy.slots import (
-    Change,
-    Move,
-    held,
-    is_degraded,
-    live_after,
-    moved,
-    released,
-    revoked,
-)
+from enroll.policy.revocation import Measure, Objection, applied, objection
+from enroll.policy.slots import Change, Move, held, moved, released, revoked
 from enroll.ports import Clock, Registry, UnitOfWork
 from enroll.profiles import CertificateClass, OnDisable
 from enroll.registration import MadeCode, Registration
 from enroll.retry import decided_anew
+from enroll.revocation import settled, stage_changes, stage_measures
+
+_ADVICE = {
+    Objection.EXPIRED: "; there is no use in holding it",
+    Objection.ON_HOLD: "; see 'enroll certificate release'",
+    Objection.NOT_ON_HOLD: "; see 'enroll certificate list --status on_hold'",
+}
 
 
 class Lifecycle:
@@ -55,16 +54,19 @@ class Lifecycle:
                 uow.events.append(event)
             records = _from_here(await uow.certificates.of_device(device_id))
             changes = _on_disable(group.on_disable, records, now)
-            _stage(uow, changes, chronicle)
+            stage_changes(uow, changes, chronicle)
             await stage_cancellation(uow, device_id, f"the device was disabled: {why}", chronicle)
-            device = await _settled(uow, device, changes, chronicle)
+            device = await settled(uow, device, changes, chronicle)
             uow.devices.save(device)
             await uow.commit()
         return device
 
     @decided_anew
     async def enable(self, device_id: str, reason: str, *, actor: str) -> Device:
-        """Let a disabled device take part again (T-16): held certificates are released."""
+        """Let a disabled device take part again (T-16): what was held with it is released.
+
+        What somebody held by itself stays on hold until it is released by itself.
+        """
         why = _checked(reason)
         now = self._clock.now()
         chronicle = Chronicle(actor=actor, at=now)
@@ -77,8 +79,10 @@ class Lifecycle:
             for event in chronicle.moved(move, reason=why):
                 uow.events.append(event)
             records = await uow.certificates.of_device(device_id)
-            on_hold = (each for each in records if each.status is CertificateStatus.ON_HOLD)
-            _stage(uow, [Change(was=each, now=released(each)) for each in on_hold], chronicle)
+            on_hold = (each for each in records if _is_held_with_device(each))
+            stage_changes(
+                uow, [Change(was=each, now=released(each)) for each in on_hold], chronicle
+            )
             uow.devices.save(device)
             await uow.commit()
         return device
@@ -97,7 +101,7 @@ class Lifecycle:
             for event in chronicle.moved(move, reason=why):
                 uow.events.append(event)
             records = _from_here(await uow.certificates.of_device(device_id))
-            _stage(uow, _each_revoked(records, RevocationReason.SUPERSEDED, now), chronicle)
+            stage_changes(uow, _each_revoked(records, RevocationReason.SUPERSEDED, now), chronicle)
             await stage_cancellation(uow, device_id, f"the device was reset: {why}", chronicle)
             for code in await uow.codes.of_device(device_id):
                 if code.is_active(now):
@@ -121,21 +125,41 @@ class Lifecycle:
         learnt late: it is the one reason that a certificate revoked for another may be given.
         """
         if reason is RevocationReason.CERTIFICATE_HOLD:
-            raise Refused("certificateHold is not a revocation: disable the device to hold it")
+            raise Refused("certificateHold is not a revocation: see 'enroll certificate hold'")
         now = self._clock.now()
         chronicle = Chronicle(actor=actor, at=now)
         async with self._registry.unit_of_work() as uow:
-            current = await uow.certificates.by_fingerprint(record.fingerprint)
-            if current is None:
-                raise NotFound(f"there is no certificate {record.serial_number}")
+            current = await _current(uow, record)
             change = Change(was=current, now=_revoked(current, reason, now))
-            _stage(uow, [change], chronicle)
-            if reason is RevocationReason.KEY_COMPROMISE:
-                uow.keys.condemn(current.spki_sha256, now)
+            await stage_measures(uow, current.device_id, [change], chronicle)
+            await uow.commit()
+        return change.now
+
+    async def hold(self, record: CertificateRecord, *, actor: str) -> CertificateRecord:
+        """Refuse one certificate until it is released, or revoked; its slot stays filled."""
+        return await self._apply(record, Measure.HOLD, actor)
+
+    async def release(self, record: CertificateRecord, *, actor: str) -> CertificateRecord:
+        """Take one certificate off hold: it is again what it was."""
+        return await self._apply(record, Measure.RELEASE, actor)
+
+    @decided_anew
+    async def _apply(
+        self, record: CertificateRecord, measure: Measure, actor: str
+    ) -> CertificateRecord:
+        now = self._clock.now()
+        async with self._registry.unit_of_work() as uow:
+            current = await _current(uow, record)
+            against = objection(current, measure, now)
+            if against is not None:
+                advice = _ADVICE.get(against, "")
+                raise Refused(f"certificate {current.serial_number} {against}{advice}")
             device = await uow.devices.by_id(current.device_id) if current.device_id else None
-            if device is not None:
-                device = await _settled(uow, device, [change], chronicle)
-                uow.devices.save(replace(device, updated_at=now))
+            disabled = device is not None and device.status is DeviceStatus.DISABLED
+            if device is not None and disabled and measure is Measure.RELEASE:
+                raise Refused(f"{device.name} is disabled; see 'enroll device enable'")
+            change = applied(current, measure, now=now, by=actor)
+            await stage_measures(uow, current.device_id, [change], Chronicle(actor=actor, at=now))
             await uow.commit()
         return change.now
 
@@ -144,6 +168,17 @@ def _checked(reason: str) -> str:
     if not reason.strip():
         raise Refused("say why: the audit log keeps a reason for this")
     return reason.strip()
+
+
+async def _current(uow: UnitOfWork, record: CertificateRecord) -> CertificateRecord:
+    current = await uow.certificates.by_fingerprint(record.fingerprint)
+    if current is None:
+        raise NotFound(f"there is no certificate {record.serial_number}")
+    return current
+
+
+def _is_held_with_device(record: CertificateRecord) -> bool:
+    return record.status is CertificateStatus.ON_HOLD and record.held_by is None
 
 
 async def _device(uow: UnitOfWork, device_id: str) -> Device:
@@ -193,27 +228,3 @@ def _revoked(
     if known or reason is not RevocationReason.KEY_COMPROMISE:
         raise Refused(f"certificate {record.serial_number} is revoked already")
     return replace(record, revocation_reason=reason)
-
-
-async def _settled(
-    uow: UnitOfWork, device: Device, changes: Sequence[Change], chronicle: Chronicle
-) -> Device:
-    """Give the device, a step back (T-24) if what is gone was required of it."""
-    gone = [each.now for each in changes if each.now.status is CertificateStatus.REVOKED]
-    if not gone:
-        return device
-    policy = await uow.policy.snapshot()
-    left = live_after(await uow.certificates.live_of(device.device_id), changes)
-    if not is_degraded(device, policy.groups[device.group_id], left):
-        return device
-    move = moved(device, Cause.REQUIREMENT_LOST, chronicle.at)
-    lost = ", ".join(sorted({each.profile for each in gone}))
-    for event in chronicle.moved(move, lost=lost):
-        uow.events.append(event)
-    return move.after
-
-
-def _stage(uow: UnitOfWork, changes: Iterable[Change], chronicle: Chronicle) -> None:
-    for change in changes:
-        uow.certificates.save(change.now, was=change.was)
-        uow.events.append(chronicle.changed(change))

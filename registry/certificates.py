@@ -159,6 +159,7 @@ _STANDING = (
     "superseded_at",
     "revoked_at",
     "revocation_reason",
+    "held_by",
 )
 _LIVE_STATUSES = constants(
     CertificateStatus.ACTIVE, CertificateStatus.PENDING_CONFIRM, CertificateStatus.ON_HOLD

@@ -116,6 +116,7 @@ def certificate_from(row: AnyRow) -> CertificateRecord:
         superseded_at=optional_time(row.superseded_at),
         revoked_at=optional_time(row.revoked_at),
         revocation_reason=RevocationReason(reason) if reason is not None else None,
+        held_by=row.held_by,
     )
 
 
@@ -151,6 +152,7 @@ def standing_values(record: CertificateRecord) -> dict[str, object]:
         "superseded_at": optional_text(record.superseded_at),
         "revoked_at": optional_text(record.revoked_at),
         "revocation_reason": reason.value if reason is not None else None,
+        "held_by": record.held_by,
     }
 
 

@@ -75,6 +75,8 @@ class Chronicle:
         was, now = change.was, change.now
         released = was.status is CertificateStatus.ON_HOLD and now.revoked_at is None
         name = EventName.CERTIFICATE_RELEASED if released else _CHANGES[now.status]
+        if was.superseded_at is None and now.superseded_at is not None:
+            name = EventName.CERTIFICATE_SUPERSEDED
         reason = now.revocation_reason
         return self.event(
             name,

@@ -82,6 +82,9 @@ def confirm(
 
 
 def superseded(record: CertificateRecord, now: datetime) -> CertificateRecord:
+    """Retire a certificate; one that is on hold stays so, and is superseded when it is released."""
+    if record.status is CertificateStatus.ON_HOLD:
+        return replace(record, superseded_at=now)
     return replace(record, status=CertificateStatus.SUPERSEDED, superseded_at=now)
 
 
@@ -89,16 +92,22 @@ def revoked(
     record: CertificateRecord, reason: RevocationReason, now: datetime
 ) -> CertificateRecord:
     return replace(
-        record, status=CertificateStatus.REVOKED, revoked_at=now, revocation_reason=reason
+        record,
+        status=CertificateStatus.REVOKED,
+        revoked_at=now,
+        revocation_reason=reason,
+        held_by=None,
     )
 
 
-def held(record: CertificateRecord, now: datetime) -> CertificateRecord:
+def held(record: CertificateRecord, now: datetime, by: str | None = None) -> CertificateRecord:
+    """Put a certificate on hold: with its device, or by itself where it is said by whom."""
     return replace(
         record,
         status=CertificateStatus.ON_HOLD,
         revoked_at=now,
         revocation_reason=RevocationReason.CERTIFICATE_HOLD,
+        held_by=by,
     )
 
 
@@ -110,7 +119,7 @@ def released(record: CertificateRecord) -> CertificateRecord:
         status = CertificateStatus.PENDING_CONFIRM
     else:
         status = CertificateStatus.ACTIVE
-    return replace(record, status=status, revoked_at=None, revocation_reason=None)
+    return replace(record, status=status, revoked_at=None, revocation_reason=None, held_by=None)
 
 
 def first_issue(certificate_class: CertificateClass) -> Cause:

@@ -147,6 +147,12 @@ class ThirdParty:
                     f"{leaf.title} is revoked in the registry",
                     finding="certificate_revoked",
                 )
+            if record.status is CertificateStatus.ON_HOLD:
+                raise EnrollmentError(
+                    FailureReason.CERTIFICATE_REVOKED,
+                    f"{leaf.title} is on hold in the registry",
+                    finding="certificate_on_hold",
+                )
             if record.fingerprint != leaf.fingerprint:
                 raise EnrollmentError(
                     FailureReason.SIGNER_NOT_TRUSTED,

@@ -161,6 +161,7 @@ def _save(tables: Tables, record: CertificateRecord, was: CertificateStatus) -> 
         superseded_at=record.superseded_at,
         revoked_at=record.revoked_at,
         revocation_reason=record.revocation_reason,
+        held_by=record.held_by,
     )
     tables.certificates.put(record.fingerprint, stored)
     if was in _LISTED or record.status in _LISTED:

@@ -1,4 +1,4 @@
-"""enroll certificate: list, show, revoke."""
+"""enroll certificate: list, show, revoke, hold, release."""
 
 import re
 from typing import Annotated
@@ -12,7 +12,7 @@ from server.cli.devices import certificate_data
 from server.cli.office import Office, actor, find_device, work
 from server.cli.output import Data, Format, Output, Yes, confirm, show, show_all, when
 
-app = typer.Typer(no_args_is_help=True, help="Certificates: look at, revoke.")
+app = typer.Typer(no_args_is_help=True, help="Certificates: look at, revoke, hold, release.")
 
 Serial = Annotated[
     str,
@@ -69,6 +69,7 @@ def show_(context: typer.Context, serial: Serial, output: Output = Format.TEXT) 
             "revocation_reason": (
                 record.revocation_reason.value if record.revocation_reason else None
             ),
+            "held_by": record.held_by,
             "spki_sha256": record.spki_sha256,
             "pem": pem,
         },
@@ -88,7 +89,8 @@ def revoke(
 ) -> None:
     """Revoke a certificate for good.
 
-    A running server refuses it at once, and names it in its next CRL, within a second.
+    A running server refuses it at once, and names it in its next CRL, within a second. One that is
+    on hold may be revoked too. For a while only: 'enroll certificate hold'.
     """
     why = parse_reason(reason)
     confirm(f"This revokes certificate {serial} for good. Go on?", yes=yes)
@@ -101,11 +103,39 @@ def revoke(
     show(work(context, run), output)
 
 
+@app.command()
+def hold(context: typer.Context, serial: Serial, output: Output = Format.TEXT) -> None:
+    """Refuse a certificate until it is released or revoked.
+
+    It is on the CRL meanwhile (certificateHold), and fills its slot. To enable its device does not
+    release it; to disable its device holds all that the device has.
+    """
+
+    async def run(office: Office) -> Data:
+        after = await office.lifecycle.hold(await _find(office, serial), actor=actor())
+        return {**_data(after), "held_by": after.held_by, "revoked_at": when(after.revoked_at)}
+
+    show(work(context, run), output)
+
+
+@app.command()
+def release(context: typer.Context, serial: Serial, output: Output = Format.TEXT) -> None:
+    """Take a certificate off hold: it is good again, and leaves the next CRL.
+
+    What is held because its device is disabled is released by 'enroll device enable'.
+    """
+
+    async def run(office: Office) -> Data:
+        return _data(await office.lifecycle.release(await _find(office, serial), actor=actor()))
+
+    show(work(context, run), output)
+
+
 def parse_reason(text: str) -> RevocationReason:
     """Read a reason by its name in RFC 5280, in any case. Raises typer.BadParameter."""
     found = _REASONS.get(text.lower())
     if found is None:
-        advice = "; to hold a certificate, disable its device" if "hold" in text.lower() else ""
+        advice = "; for a while: 'enroll certificate hold'" if "hold" in text.lower() else ""
         raise typer.BadParameter(f"--reason: expected one of {REASON_NAMES}{advice}")
     return found
 

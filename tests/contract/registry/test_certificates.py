@@ -59,7 +59,8 @@ def superseded(record: CertificateRecord, **changes: object) -> CertificateRecor
 
 def held(record: CertificateRecord) -> CertificateRecord:
     reason = RevocationReason.CERTIFICATE_HOLD
-    return replace(revoked(record, reason), status=CertificateStatus.ON_HOLD)
+    status = CertificateStatus.ON_HOLD
+    return replace(revoked(record, reason), status=status, held_by="cli:operator")
 
 
 def entry(record: CertificateRecord) -> RevokedEntry:
@@ -189,6 +190,7 @@ async def test_a_certificate_comes_back_as_it_was_stored(registry: Registry) -> 
         superseded_at=START + timedelta(microseconds=3),
         revoked_at=START + timedelta(microseconds=4),
         revocation_reason=RevocationReason.KEY_COMPROMISE,
+        held_by="cli:jörg",
     )
 
     await add(registry, record)

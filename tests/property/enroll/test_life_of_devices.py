@@ -199,6 +199,29 @@ class LifeOfDevices(RuleBasedStateMachine):
         if reason is RevocationReason.KEY_COMPROMISE:
             self.condemned.add(record.spki_sha256)
 
+    @precondition(lambda self: self.hands)
+    @rule(pick=picks)
+    def hold(self, pick: int) -> None:
+        record = run(self.site.record_of(self.hands[pick % len(self.hands)]))
+        try:
+            run(self.site.lifecycle.hold(record, actor=OPERATOR))
+        except Refused:
+            gone = self.site.clock.now() > record.not_valid_after
+            stopped = {CertificateStatus.REVOKED, CertificateStatus.ON_HOLD}
+            assert gone or record.status in stopped
+
+    @precondition(lambda self: self.hands)
+    @rule(pick=picks)
+    def release(self, pick: int) -> None:
+        record = run(self.site.record_of(self.hands[pick % len(self.hands)]))
+        device = self._look(lambda uow: uow.devices.by_id(record.device_id or ""))
+        assert device is not None
+        try:
+            run(self.site.lifecycle.release(record, actor=OPERATOR))
+        except Refused:
+            enabled = device.status is DeviceStatus.ENABLED
+            assert record.status is not CertificateStatus.ON_HOLD or not enabled
+
     @rule(wait=st.sampled_from(WAITS))
     def time_passes(self, wait: timedelta) -> None:
         self.site.clock.advance(wait)

@@ -309,7 +309,7 @@ async def test_hold_is_no_revocation() -> None:
     site = await open_site()
     held = await site.enroll()
 
-    with pytest.raises(Refused, match="disable the device"):
+    with pytest.raises(Refused, match="certificate hold"):
         await revoke(site, held, RevocationReason.CERTIFICATE_HOLD)
 
 

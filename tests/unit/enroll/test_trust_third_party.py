@@ -192,6 +192,22 @@ async def test_a_certificate_revoked_in_the_registry_is_refused() -> None:
     )
 
 
+async def test_a_certificate_held_in_the_registry_is_refused_until_it_is_released() -> None:
+    site, leaf = await a_site(), idevid()
+    await obtain(site, leaf)
+    (record,) = [each for each in await site.certificates() if each.profile.startswith("trust:")]
+    await site.lifecycle.hold(record, actor=OPERATOR)
+
+    result = await refused(site, leaf)
+    await site.lifecycle.release(record, actor=OPERATOR)
+
+    assert (result.reason, result.finding) == (
+        FailureReason.CERTIFICATE_REVOKED,
+        "certificate_on_hold",
+    )
+    await obtain(site, leaf)
+
+
 async def test_a_rewritten_signature_does_not_bring_back_what_was_revoked() -> None:
     site, leaf = await a_site(), idevid()
     other = malleated(leaf)

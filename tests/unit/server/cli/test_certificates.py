@@ -92,6 +92,37 @@ def test_what_is_revoked_cannot_be_revoked_again(installation: Installation) -> 
     assert "revoked already" in ended.stderr
 
 
+def test_interface_a_certificate_is_held_and_released(installation: Installation) -> None:
+    held = enrolled(installation)
+    serial = f"{held.certificate.serial_number:x}"
+
+    on_hold = installation.json("certificate", "hold", serial)
+    shown = installation.json("certificate", "show", serial)
+    refused = send(installation, renewal(held))
+    released = installation.json("certificate", "release", serial)
+
+    assert (on_hold["status"], released["status"]) == ("on_hold", "active")
+    assert (shown["held_by"], shown["revocation_reason"]) == (on_hold["held_by"], "certificateHold")
+    assert on_hold["held_by"].startswith("cli:")
+    assert not isinstance(refused, Issued)
+    assert isinstance(send(installation, renewal(held)), Issued)
+
+
+@pytest.mark.parametrize(
+    ("verb", "why"), [("hold", "is on hold already"), ("release", "is not on hold")]
+)
+def test_what_is_done_already_ends_with_4(installation: Installation, verb: str, why: str) -> None:
+    serial = f"{enrolled(installation).certificate.serial_number:x}"
+    installation.run("certificate", "hold", serial)
+    if verb == "release":
+        installation.run("certificate", "release", serial)
+
+    ended = installation.call("certificate", verb, serial)
+
+    assert ended.returncode == 4
+    assert why in ended.stderr
+
+
 def test_a_list_is_narrowed_by_device_and_status(installation: Installation) -> None:
     first, second = enrolled(installation, "pump-1"), enrolled(installation, "pump-2")
     obtain(installation, by_certificate(second, subject=second.certificate.subject))
