@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import (
+    ec,
+    ed448,
+    ed25519,
+    mldsa,
+    mlkem,
+    rsa,
+    x448,
+    x25519,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca.issuers import Issuer
@@ -41,6 +50,9 @@ _OF_ONE_STRENGTH = (
     | mldsa.MLDSA65PublicKey
     | mldsa.MLDSA87PublicKey
 )
+_AGREEMENT_ONLY = x25519.X25519PublicKey | x448.X448PublicKey
+_ENCAPSULATION_ONLY = mlkem.MLKEM768PublicKey | mlkem.MLKEM1024PublicKey
+_SIGNATURES = frozenset({KeyUsageBit.DIGITAL_SIGNATURE, KeyUsageBit.NON_REPUDIATION})
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 
 _PRINTABLE = (re.compile(r"[A-Za-z0-9 '()+,./:=?-]*"), "letters, digits and '()+,-./:=? only")
@@ -87,19 +99,29 @@ def lint_usage(order: IssuanceOrder) -> None:
         case ec.EllipticCurvePublicKey():
             known = key.curve.name in _CURVES
         case _:
-            known = isinstance(key, _OF_ONE_STRENGTH)
+            known = isinstance(key, _OF_ONE_STRENGTH | _AGREEMENT_ONLY | _ENCAPSULATION_ONLY)
     if not known:
         raise fault("publicKey", "no key of this kind or size is certified here")
     if not usage:
         raise fault("keyUsage", "good for nothing")
-    if KeyUsageBit.KEY_ENCIPHERMENT in usage and not isinstance(key, rsa.RSAPublicKey):
-        raise fault("keyUsage", "only an RSA key can do keyEncipherment")
-    if KeyUsageBit.KEY_AGREEMENT in usage and not isinstance(key, ec.EllipticCurvePublicKey):
-        raise fault("keyUsage", "only an EC key can do keyAgreement")
+    _lint_key_usage(order)
     forbidden = _FORBIDDEN_PURPOSES.intersection(order.extended_key_usage)
     if forbidden:
         names = ", ".join(each.dotted_string for each in forbidden)
         raise fault("extendedKeyUsage", f"{names} may not be given")
+
+
+def _lint_key_usage(order: IssuanceOrder) -> None:
+    """Demand usages that the key can serve (RFC 3279, RFC 8410 §5, RFC 8813, RFC 9935)."""
+    key, usage = order.public_key, order.key_usage
+    enciphers = isinstance(key, rsa.RSAPublicKey | _ENCAPSULATION_ONLY)
+    if KeyUsageBit.KEY_ENCIPHERMENT in usage and not enciphers:
+        raise fault("keyUsage", "only an RSA or ML-KEM key can do keyEncipherment")
+    agrees = isinstance(key, ec.EllipticCurvePublicKey | _AGREEMENT_ONLY)
+    if KeyUsageBit.KEY_AGREEMENT in usage and not agrees:
+        raise fault("keyUsage", "only an EC, X25519 or X448 key can do keyAgreement")
+    if usage & _SIGNATURES and isinstance(key, _AGREEMENT_ONLY | _ENCAPSULATION_ONLY):
+        raise fault("keyUsage", "a key of this kind signs nothing")
 
 
 def fault(field: str, detail: str) -> PolicyViolation:

@@ -91,6 +91,16 @@ class KeyAlgorithm(StrEnum):
     ML_DSA_44 = "ml-dsa-44"
     ML_DSA_65 = "ml-dsa-65"
     ML_DSA_87 = "ml-dsa-87"
+    X25519 = "x25519"
+    X448 = "x448"
+    ML_KEM_768 = "ml-kem-768"
+    ML_KEM_1024 = "ml-kem-1024"
+
+
+AGREEMENT_ONLY = frozenset({KeyAlgorithm.X25519, KeyAlgorithm.X448})
+ENCAPSULATION_ONLY = frozenset({KeyAlgorithm.ML_KEM_768, KeyAlgorithm.ML_KEM_1024})
+SIGNING = frozenset(KeyAlgorithm) - AGREEMENT_ONLY - ENCAPSULATION_ONLY
+"""Keys that prove their possession by a signature; the others are to be allowed by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +164,7 @@ class CertificateProfile:
         }
     )
     extended_key_usage: tuple[str, ...] = ("clientAuth",)
-    key_algorithms: frozenset[KeyAlgorithm] = frozenset(KeyAlgorithm)
+    key_algorithms: frozenset[KeyAlgorithm] = SIGNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from enroll.device import new_id
 from enroll.failures import Malformed
 from enroll.policy.keys import check_public_key
 from enroll.ports import CertificateAuthority, Clock
-from enroll.profiles import CertificateClass, KeyAlgorithm, KeyUsageBit
+from enroll.profiles import SIGNING, CertificateClass, KeyUsageBit
 from enroll.trust import TrustAnchor, TrustPurpose
 from enroll.trust_administration import TrustAdministration
 from protocols import pkcs10
@@ -55,7 +55,7 @@ class Appointments:
         asked = pkcs10.decode(request)
         if asked.public_key is None:
             raise Malformed("the request holds no public key")
-        check_public_key(asked.public_key, frozenset(KeyAlgorithm))
+        check_public_key(asked.public_key, SIGNING)
         now = self.clock.now()
         start = now.replace(microsecond=0)
         issuer = self.authority.current(ISSUING)

@@ -9,7 +9,6 @@ from enroll.profiles import (
     CertificateProfile,
     DeviceGroup,
     EnrollmentProfile,
-    KeyAlgorithm,
     ReEnrollment,
     Tenant,
 )
@@ -33,7 +32,6 @@ def default_policy(tenant_id: str, group_id: str) -> DefaultPolicy:
 
     That leads to an operational one.
     """
-    every_key = frozenset(KeyAlgorithm)
     return DefaultPolicy(
         tenant=Tenant(tenant_id=tenant_id, name="default", default_profile=BOOTSTRAP),
         group=DeviceGroup(
@@ -47,13 +45,11 @@ def default_policy(tenant_id: str, group_id: str) -> DefaultPolicy:
                 name=BOOTSTRAP,
                 tenant_id=tenant_id,
                 validity=timedelta(days=365),
-                key_algorithms=every_key,
             ),
             CertificateProfile(
                 name=OPERATIONAL,
                 tenant_id=tenant_id,
                 validity=timedelta(days=90),
-                key_algorithms=every_key,
             ),
         ),
         enrollment_profiles=(

@@ -1,16 +1,27 @@
 """Which public keys a certificate may hold: allowed kinds, and none that is known to be weak."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import (
+    ec,
+    ed448,
+    ed25519,
+    mldsa,
+    mlkem,
+    rsa,
+    x448,
+    x25519,
+)
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from enroll.failures import FailureReason, PolicyViolation
-from enroll.profiles import KeyAlgorithm, KeyUsageBit
+from enroll.profiles import AGREEMENT_ONLY, ENCAPSULATION_ONLY, KeyAlgorithm, KeyUsageBit
 
 RSA_PUBLIC_EXPONENT = 65537
+_P_25519 = 2**255 - 19
+_P_448 = 2**448 - 2**224 - 1
 FERMAT_ROUNDS = 100
 
 
@@ -31,7 +42,7 @@ def check_public_key(
     """Give the key's algorithm if the profile allows it and the key is not known to be weak.
 
     Weak: RSA with an exponent other than 65537, small or close factors, or the ROCA fingerprint;
-    Edwards points of small order. Raises PolicyViolation, field publicKey.
+    points of small order of Edwards and Montgomery curves. Raises PolicyViolation, field publicKey.
     """
     algorithm = algorithm_of(key)
     if algorithm is None or algorithm not in allowed:
@@ -43,9 +54,15 @@ def check_public_key(
         case rsa.RSAPublicKey():
             _check_rsa(key.public_numbers())
         case ed25519.Ed25519PublicKey():
-            _check_edwards(key.public_bytes_raw(), 2**255 - 19, _ED25519_SMALL_ORDER)
+            _check_edwards(key.public_bytes_raw(), _P_25519, _ED25519_SMALL_ORDER)
         case ed448.Ed448PublicKey():
-            _check_edwards(key.public_bytes_raw(), 2**448 - 2**224 - 1, _ED448_SMALL_ORDER)
+            _check_edwards(key.public_bytes_raw(), _P_448, _ED448_SMALL_ORDER)
+        case x25519.X25519PublicKey():
+            _check_montgomery(key.public_bytes_raw(), _P_25519)
+            _check_order(lambda: x25519.X25519PrivateKey.generate().exchange(key))
+        case x448.X448PublicKey():
+            _check_montgomery(key.public_bytes_raw(), _P_448)
+            _check_order(lambda: x448.X448PrivateKey.generate().exchange(key))
         case _:
             pass
     return algorithm
@@ -61,8 +78,20 @@ def spki_of(key: CertificatePublicKeyTypes) -> bytes:
 def fitting_key_usage(
     algorithm: KeyAlgorithm, usage: frozenset[KeyUsageBit]
 ) -> frozenset[KeyUsageBit]:
-    """Leave out what a key of this algorithm cannot do (RFC 3279, RFC 8410, RFC 8813, RFC 9881)."""
+    """Leave out what a key of this algorithm cannot do.
+
+    RFC 3279, RFC 8410 §5, RFC 8813, RFC 9881, RFC 9935.
+    """
     return usage - _IMPOSSIBLE[algorithm]
+
+
+def least_key_usage(algorithm: KeyAlgorithm) -> frozenset[KeyUsageBit]:
+    """Give the key usage of a key to which nothing that was wished for fits."""
+    if algorithm in AGREEMENT_ONLY:
+        return frozenset({KeyUsageBit.KEY_AGREEMENT})
+    if algorithm in ENCAPSULATION_ONLY:
+        return frozenset({KeyUsageBit.KEY_ENCIPHERMENT})
+    return frozenset({KeyUsageBit.DIGITAL_SIGNATURE})
 
 
 def _check_rsa(numbers: rsa.RSAPublicNumbers) -> None:
@@ -105,6 +134,20 @@ def _check_edwards(encoded: bytes, prime: int, small_order: frozenset[int]) -> N
         raise _refused("the public key is a point of small order", "key_weak")
 
 
+def _check_montgomery(encoded: bytes, prime: int) -> None:
+    """Demand the one encoding that a coordinate has (RFC 7748 §5 takes others for the same)."""
+    if int.from_bytes(encoded, "little") >= prime:
+        raise _refused("the public key is not encoded as its number is", "key_weak")
+
+
+def _check_order(agree: Callable[[], bytes]) -> None:
+    """Try the key: with a point of small order every secret is zero (RFC 7748 §6)."""
+    try:
+        agree()
+    except ValueError:
+        raise _refused("the public key is a point of small order", "key_weak") from None
+
+
 def _refused(detail: str, finding: str) -> PolicyViolation:
     return PolicyViolation(
         FailureReason.BAD_CERTIFICATE_TEMPLATE, detail, finding=finding, field="publicKey"
@@ -145,12 +188,19 @@ _OF_ONE_STRENGTH: tuple[tuple[type[CertificatePublicKeyTypes], KeyAlgorithm], ..
     (mldsa.MLDSA44PublicKey, KeyAlgorithm.ML_DSA_44),
     (mldsa.MLDSA65PublicKey, KeyAlgorithm.ML_DSA_65),
     (mldsa.MLDSA87PublicKey, KeyAlgorithm.ML_DSA_87),
+    (x25519.X25519PublicKey, KeyAlgorithm.X25519),
+    (x448.X448PublicKey, KeyAlgorithm.X448),
+    (mlkem.MLKEM768PublicKey, KeyAlgorithm.ML_KEM_768),
+    (mlkem.MLKEM1024PublicKey, KeyAlgorithm.ML_KEM_1024),
 )
+_ALL = frozenset(KeyUsageBit)
 _SIGNING_ONLY = frozenset({KeyUsageBit.KEY_ENCIPHERMENT, KeyUsageBit.KEY_AGREEMENT})
 _IMPOSSIBLE: Mapping[KeyAlgorithm, frozenset[KeyUsageBit]] = {
     **dict.fromkeys(_RSA_SIZES.values(), frozenset({KeyUsageBit.KEY_AGREEMENT})),
     **dict.fromkeys(_CURVES.values(), frozenset({KeyUsageBit.KEY_ENCIPHERMENT})),
     **{algorithm: _SIGNING_ONLY for _, algorithm in _OF_ONE_STRENGTH},
+    **dict.fromkeys(AGREEMENT_ONLY, _ALL - {KeyUsageBit.KEY_AGREEMENT}),
+    **dict.fromkeys(ENCAPSULATION_ONLY, _ALL - {KeyUsageBit.KEY_ENCIPHERMENT}),
 }
 _SQUARES_MODULUS = 5_040
 _SQUARES = frozenset(number * number % _SQUARES_MODULUS for number in range(_SQUARES_MODULUS))

@@ -18,6 +18,7 @@ from enroll.policy.names import (
 )
 from enroll.policy.profiles import purpose_oid
 from enroll.profiles import (
+    SIGNING,
     CertificateProfile,
     EnrollmentProfile,
     KeyAlgorithm,
@@ -101,9 +102,10 @@ def _is_among(wanted: WantedName, names: tuple[x509.GeneralName, ...]) -> bool:
 def wanted_key(allowed: Iterable[KeyAlgorithm]) -> KeyAlgorithm | None:
     """Name the key to be made, if only one type of key is allowed: of several sizes the least.
 
-    Where types are allowed that have nothing in common, none of them is demanded.
+    Where types are allowed that have nothing in common, none of them is demanded; and none that
+    cannot sign the request.
     """
-    kept = [each for each in KeyAlgorithm if each in set(allowed)]
+    kept = [each for each in KeyAlgorithm if each in SIGNING.intersection(allowed)]
     types = {_key_type(each) for each in kept}
     return kept[0] if len(types) == 1 else None
 
@@ -114,7 +116,7 @@ def untold_keys(profile: EnrollmentProfile, template: CertificateProfile) -> str
     RFC 8951 §4: what a CA demands of keys is to be told, and only one type of key can be.
     """
     allowed = template.key_algorithms
-    if ProtocolName.EST not in profile.protocols or allowed.issuperset(KeyAlgorithm):
+    if ProtocolName.EST not in profile.protocols or allowed.issuperset(SIGNING):
         return None
     if profile.est.csr_attributes is not CSRAttributesStyle.NONE and wanted_key(allowed):
         return None
@@ -163,6 +165,7 @@ def _key_usage(template: CertificateProfile) -> frozenset[KeyUsageBit]:
     """Give the usages that every key that may be made can have."""
     wanted = wanted_key(template.key_algorithms)
     usage = template.key_usage
-    for algorithm in template.key_algorithms if wanted is None else (wanted,):
+    possible = template.key_algorithms & SIGNING if wanted is None else (wanted,)
+    for algorithm in possible:
         usage = fitting_key_usage(algorithm, usage)
     return usage

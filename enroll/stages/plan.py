@@ -8,7 +8,7 @@ from cryptography import x509
 from enroll.certificates import IssuanceOrder, new_serial_number
 from enroll.failures import AuthorityUnavailable
 from enroll.policy.clock import check_clock
-from enroll.policy.keys import fitting_key_usage
+from enroll.policy.keys import fitting_key_usage, least_key_usage
 from enroll.policy.names import alternative_names_for, subject_for
 from enroll.policy.profiles import purpose_oid
 from enroll.ports import CertificateAuthority, Clock, Randomness, UnitOfWork
@@ -103,7 +103,7 @@ def _key_usage(
     return (
         fitting_key_usage(algorithm, usage)
         or fitting_key_usage(algorithm, usual)
-        or frozenset({KeyUsageBit.DIGITAL_SIGNATURE})
+        or least_key_usage(algorithm)
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, mlkem, rsa, x448, x25519
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -346,9 +346,8 @@ def test_security_C1_usages_that_a_device_may_not_have_are_refused(
         lambda: sized(2056),
         lambda: sized(8192),
         lambda: dsa.generate_private_key(1024).public_key(),
-        lambda: x25519.X25519PrivateKey.generate().public_key(),
     ],
-    ids=["secp256k1", "p-224", "rsa-1024", "2047", "2056", "8192", "dsa", "x25519"],
+    ids=["secp256k1", "p-224", "rsa-1024", "2047", "2056", "8192", "dsa"],
 )
 def test_security_C4_no_key_of_another_kind_or_size_is_certified(
     make: Callable[[], CertificatePublicKeyTypes],
@@ -366,3 +365,45 @@ def test_every_kind_of_key_that_a_profile_may_allow_is_certified(kind: str) -> N
 
     assert x509.load_der_x509_certificate(der).public_key() == key
     check_certificate(der)
+
+
+SEALED = {
+    "x25519": (x25519.X25519PrivateKey.generate().public_key(), KeyUsageBit.KEY_AGREEMENT),
+    "x448": (x448.X448PrivateKey.generate().public_key(), KeyUsageBit.KEY_AGREEMENT),
+    "ml-kem-768": (mlkem.MLKEM768PrivateKey.generate().public_key(), KeyUsageBit.KEY_ENCIPHERMENT),
+    "ml-kem-1024": (
+        mlkem.MLKEM1024PrivateKey.generate().public_key(),
+        KeyUsageBit.KEY_ENCIPHERMENT,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SEALED)
+@pytest.mark.parametrize("usage", KeyUsageBit)
+def test_security_C1_a_key_that_signs_nothing_has_its_one_usage(
+    kind: str, usage: KeyUsageBit
+) -> None:
+    key, fitting = SEALED[kind]
+    others = frozenset(KeyUsageBit) - {usage if usage is fitting else fitting}
+
+    for usages in ({usage} - {fitting}, {usage} | others):
+        if usages:
+            order = an_order(public_key=key, key_usage=frozenset(usages))
+            assert refused_field(order) == "keyUsage"
+
+
+@pytest.mark.parametrize("kind", SEALED)
+def test_a_key_that_signs_nothing_is_certified(kind: str) -> None:
+    key, fitting = SEALED[kind]
+    authority = an_authority()
+
+    issued = issue(authority, an_order(public_key=key, key_usage=frozenset({fitting})))
+
+    certificate = x509.load_der_x509_certificate(issued)
+    assert certificate.public_key() == key
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert (usage.key_agreement, usage.key_encipherment, usage.digital_signature) == (
+        fitting is KeyUsageBit.KEY_AGREEMENT,
+        fitting is KeyUsageBit.KEY_ENCIPHERMENT,
+        False,
+    )

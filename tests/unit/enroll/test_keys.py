@@ -1,12 +1,21 @@
 import math
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import (
+    ec,
+    ed448,
+    ed25519,
+    mldsa,
+    mlkem,
+    rsa,
+    x448,
+    x25519,
+)
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from enroll.failures import FailureReason, PolicyViolation
-from enroll.policy.keys import check_public_key, fitting_key_usage
-from enroll.profiles import KeyAlgorithm, KeyUsageBit
+from enroll.policy.keys import check_public_key, fitting_key_usage, least_key_usage
+from enroll.profiles import SIGNING, KeyAlgorithm, KeyUsageBit
 
 ALL = frozenset(KeyAlgorithm)
 GOOD_RSA = rsa.generate_private_key(65537, 2048).public_key()
@@ -52,6 +61,10 @@ def roca_modulus() -> int:
         mldsa.MLDSA44PrivateKey.generate().public_key(),
         mldsa.MLDSA65PrivateKey.generate().public_key(),
         mldsa.MLDSA87PrivateKey.generate().public_key(),
+        x25519.X25519PrivateKey.generate().public_key(),
+        x448.X448PrivateKey.generate().public_key(),
+        mlkem.MLKEM768PrivateKey.generate().public_key(),
+        mlkem.MLKEM1024PrivateKey.generate().public_key(),
     ],
     ids=[
         "rsa-2048",
@@ -63,6 +76,10 @@ def roca_modulus() -> int:
         "ml-dsa-44",
         "ml-dsa-65",
         "ml-dsa-87",
+        "x25519",
+        "x448",
+        "ml-kem-768",
+        "ml-kem-1024",
     ],
 )
 def test_security_C4_good_keys_pass(key: CertificatePublicKeyTypes) -> None:
@@ -81,7 +98,18 @@ def test_security_C4_good_keys_pass(key: CertificatePublicKeyTypes) -> None:
         ed25519.Ed25519PublicKey.from_public_bytes(b"\x01" + bytes(31)),
         ed25519.Ed25519PublicKey.from_public_bytes(bytes(32)),
         ed448.Ed448PublicKey.from_public_bytes(b"\x01" + bytes(56)),
-        x25519.X25519PrivateKey.generate().public_key(),
+        x25519.X25519PublicKey.from_public_bytes(bytes(32)),
+        x25519.X25519PublicKey.from_public_bytes(b"\x01" + bytes(31)),
+        x25519.X25519PublicKey.from_public_bytes((2**255 - 20).to_bytes(32, "little")),
+        x25519.X25519PublicKey.from_public_bytes(
+            bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")
+        ),
+        x25519.X25519PublicKey.from_public_bytes((2**255 - 19 + 9).to_bytes(32, "little")),
+        x25519.X25519PublicKey.from_public_bytes(b"\x09" + bytes(30) + b"\x80"),
+        x448.X448PublicKey.from_public_bytes(bytes(56)),
+        x448.X448PublicKey.from_public_bytes(b"\x01" + bytes(55)),
+        x448.X448PublicKey.from_public_bytes((2**448 - 2**224 - 2).to_bytes(56, "little")),
+        x448.X448PublicKey.from_public_bytes((2**448 - 2**224 + 4).to_bytes(56, "little")),
     ],
     ids=[
         "rsa-1024",
@@ -93,7 +121,16 @@ def test_security_C4_good_keys_pass(key: CertificatePublicKeyTypes) -> None:
         "identity point",
         "order four",
         "ed448 identity",
-        "x25519",
+        "x25519 zero",
+        "x25519 one",
+        "x25519 minus one",
+        "x25519 order eight",
+        "x25519 above the prime",
+        "x25519 with its highest bit",
+        "x448 zero",
+        "x448 one",
+        "x448 minus one",
+        "x448 above the prime",
     ],
 )
 def test_security_C4_weak_and_unwanted_keys_are_refused(key: CertificatePublicKeyTypes) -> None:
@@ -118,6 +155,25 @@ def test_key_usages_that_a_key_cannot_serve_are_left_out() -> None:
         KeyUsageBit.DIGITAL_SIGNATURE,
         KeyUsageBit.NON_REPUDIATION,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("x25519", KeyUsageBit.KEY_AGREEMENT),
+        ("x448", KeyUsageBit.KEY_AGREEMENT),
+        ("ml-kem-768", KeyUsageBit.KEY_ENCIPHERMENT),
+        ("ml-kem-1024", KeyUsageBit.KEY_ENCIPHERMENT),
+    ],
+)
+def test_a_key_that_signs_nothing_has_the_one_usage_it_can_serve(
+    name: str, usage: KeyUsageBit
+) -> None:
+    algorithm = KeyAlgorithm(name)
+
+    assert fitting_key_usage(algorithm, frozenset(KeyUsageBit)) == {usage}
+    assert least_key_usage(algorithm) == {usage}
+    assert algorithm not in SIGNING
 
 
 @pytest.mark.parametrize("name", ["ml-dsa-44", "ml-dsa-65", "ml-dsa-87"])

@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 
 from enroll.policy.wishes import decode_wish, encode_wish, shown_names, shown_subject
-from enroll.profiles import KeyAlgorithm
+from enroll.profiles import SIGNING, KeyAlgorithm
 from enroll.request import CertificateRequest
 from protocols import pkcs10
 from tests.support.builders import a_wish
@@ -39,7 +39,7 @@ def kept(wanted: CertificateRequest) -> CertificateRequest:
     return decode_wish(wish)
 
 
-@pytest.mark.parametrize("kind", KeyAlgorithm)
+@pytest.mark.parametrize("kind", sorted(SIGNING))
 def test_a_key_of_every_kind_comes_back(kind: KeyAlgorithm) -> None:
     wanted = request("rsa-2048" if kind.value.startswith("rsa") else kind.value)
 
