@@ -34,6 +34,7 @@ from protocols.wire import WireRequest
 from registry.code_vault import MASTER_OCTETS, RegistrySecrets
 from server.clock import SystemClock, SystemRandomness
 from server.key_generation import ThreadedKeyGenerator
+from server.trials import ThreadedSecretTrier
 from server.webhooks import Webhooks
 
 GOAL = 2.0
@@ -80,6 +81,7 @@ class Bench:
             randomness=SystemRandomness(),
             key_generator=ThreadedKeyGenerator(waiting=0, per_hour=0),
             decision_maker=Webhooks({}, SystemClock()),
+            secret_trier=ThreadedSecretTrier(),
         )
         csrs = fleet.certification_requests(0, count)
         self.wires = [_wire(each, csr) for each, csr in zip(members, csrs, strict=True)]

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,13 +16,15 @@ from enroll.credentials import (
     OneTimeCode,
     Secret,
     SharedSecretMAC,
-    answers_with,
 )
 from enroll.device import Device, DeviceState
 from enroll.ports import CodeVault, UnitOfWork
+from enroll.trials import first_right
 
 CODES_TRIED = 8
 """How many codes an answer to a challenge is tried with; as many are tried where there are less."""
+DERIVED_CODES_TRIED = 3
+"""How many, where a key is derived for each at the expense that a stranger chose."""
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 _DUMMY = "AAAA-AAAA-AAAA-AAAA-AAAA"
@@ -53,16 +56,26 @@ class CodeMatcher:
         self._wrapped_dummy = vault.wrap("none", _DUMMY)
 
     async def find(
-        self, secret: Secret, tenant_id: str, now: datetime, uow: UnitOfWork
+        self,
+        secret: Secret,
+        tenant_id: str,
+        now: datetime,
+        uow: UnitOfWork,
+        *,
+        likely: AbstractSet[str] = frozenset(),
     ) -> CodesFound:
-        """Find the codes, with the same work whether device and code exist or not."""
+        """Find the codes, with the same work whether device and code exist or not.
+
+        An answer to a challenge is tried with the codes of `likely` ids before all others. Raises
+        Untried.
+        """
         if isinstance(secret, ChallengePassword):
             return await self._by_itself(secret, tenant_id, uow)
         names = secret.names if isinstance(secret, NamedChallengePassword) else (secret.username,)
         device = await first_known(names, tenant_id, uow)
         kept = await uow.codes.of_device(device.device_id if device is not None else NOBODY)
         if isinstance(secret, HTTPDigest | SharedSecretMAC):
-            codes = self._answered(secret, kept, now)
+            codes = self._answered(secret, kept, now, likely)
         else:
             codes = self._equal(secret, kept)
         if device is None:
@@ -97,28 +110,39 @@ class CodeMatcher:
         return [each for each in codes if hmac.compare_digest(digest, each.digest)]
 
     def _answered(
-        self, answer: HTTPDigest | SharedSecretMAC, codes: Sequence[OneTimeCode], now: datetime
+        self,
+        answer: HTTPDigest | SharedSecretMAC,
+        codes: Sequence[OneTimeCode],
+        now: datetime,
+        likely: AbstractSet[str],
     ) -> list[OneTimeCode]:
         """Try the codes that are kept in the clear, those that are still good and new first.
 
         Who knows one is told soon; whoever knows none costs as much wherever nothing is kept.
         """
         kept = [each for each in codes if each.wrapped is not None]
-        kept.sort(key=lambda each: (each.is_active(now), each.created_at), reverse=True)
-        for each in kept[:CODES_TRIED]:
-            if self._is_of(answer, each):
-                return [each]
-        for _ in range(CODES_TRIED - len(kept)):
-            answers_with(answer, self._vault.unwrap("none", self._wrapped_dummy))
-        return []
+        kept.sort(
+            key=lambda each: (each.code_id in likely, each.is_active(now), each.created_at),
+            reverse=True,
+        )
+        derives = isinstance(answer, SharedSecretMAC) and answer.rounds > 0
+        trials = DERIVED_CODES_TRIED if derives else CODES_TRIED
+        chosen = kept[:trials]
+        clear = [self._clear(each, number) for number, each in enumerate(chosen)]
+        clear.extend(map(self._no_secret, range(len(chosen), trials)))
+        right = first_right(answer, clear)
+        return [chosen[right]] if right is not None else []
 
-    def _is_of(self, answer: HTTPDigest | SharedSecretMAC, code: OneTimeCode) -> bool:
+    def _clear(self, code: OneTimeCode, number: int) -> str:
         assert code.wrapped is not None  # noqa: S101 - only such are tried
         try:
-            clear = self._vault.unwrap(code.code_id, code.wrapped)
+            return self._vault.unwrap(code.code_id, code.wrapped)
         except InvalidTag:
-            return False
-        return answers_with(answer, clear)
+            return self._no_secret(number)
+
+    def _no_secret(self, number: int) -> str:
+        """Give what is no code: each another, for what was tried is not tried again."""
+        return f"no code {number} {self._vault.unwrap('none', self._wrapped_dummy)}"
 
 
 async def first_known(names: Sequence[str], tenant_id: str, uow: UnitOfWork) -> Device | None:

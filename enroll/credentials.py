@@ -117,15 +117,20 @@ class SharedSecretMAC:
 
     `matches` tells of one secret whether it gives this MAC. It may raise EnrollmentError for what
     is wrong although the secret is right. With `exact` it is made of the secret as it was shown,
-    and not as somebody may have typed it.
+    and not as somebody may have typed it. Where a key is derived for each secret, `rounds` is what
+    that takes, in rounds of a hash; what was found stays in `tried`.
     """
 
     username: str
     matches: Callable[[str], bool] = field(repr=False)
     exact: bool = field(default=False, repr=False)
+    rounds: int = field(default=0, repr=False)
+    tried: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
 
     def is_of(self, secret: str) -> bool:
-        return self.matches(secret)
+        if secret not in self.tried:
+            self.tried[secret] = self.matches(secret)
+        return self.tried[secret]
 
 
 ShownCertificate = TLSClientCertificate | SignerCertificate

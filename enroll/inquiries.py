@@ -18,6 +18,7 @@ from enroll.stages.address import address
 from enroll.stages.identify import identify
 from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
+from enroll.trials import SecretTrier, Untried
 
 Authenticating = Callable[[Addressed, UnitOfWork, DecisionTrace], Awaitable[Authenticated]]
 
@@ -40,12 +41,22 @@ class Inquiries:
     asks what to ask for has not enrolled.
     """
 
-    def __init__(self, registry: Registry, authenticate: Authenticating) -> None:
+    def __init__(
+        self, registry: Registry, authenticate: Authenticating, secret_trier: SecretTrier
+    ) -> None:
         self._registry = registry
+        self._secret_trier = secret_trier
         self._authenticate = authenticate
 
     async def __call__(self, inquiry: Inquiry) -> Described:
         """Answer, or raise AuthorityUnavailable, or EnrollmentError if nobody enrolls here."""
+        while True:
+            try:
+                return await self._describe(inquiry)
+            except Untried as untried:
+                await self._secret_trier.try_all(untried.answer, untried.secrets)
+
+    async def _describe(self, inquiry: Inquiry) -> Described:
         async with self._registry.unit_of_work() as uow:
             renewal = await _described_for(inquiry, Operation.RENEWAL, self._authenticate, uow)
             if renewal.refused is None:

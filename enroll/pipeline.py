@@ -57,6 +57,7 @@ from enroll.stages.retrieve import retrieve
 from enroll.stages.third_party import ThirdParty
 from enroll.steps import Authorized, Held, Repeated
 from enroll.trace import DecisionTrace
+from enroll.trials import SecretTrier, Untried
 
 _Decide = Callable[[UnitOfWork, DecisionTrace], Awaitable[EnrollmentResult]]
 
@@ -77,16 +78,18 @@ class Pipeline:
         randomness: Randomness,
         key_generator: KeyGenerator,
         decision_maker: DecisionMaker,
+        secret_trier: SecretTrier,
     ) -> None:
         self._registry = registry
         self._authority = authority
         self._clock = clock
         self._authenticate = Authenticate(vault, authority, clock, ThirdParty(clock))
-        self.inquiries = Inquiries(registry, self._authenticate)
+        self.inquiries = Inquiries(registry, self._authenticate, secret_trier)
         self._authorize = Authorize(clock)
         self._permit_key = PermitKey(vault, clock)
         self._key_generator = key_generator
         self._decision_maker = decision_maker
+        self._secret_trier = secret_trier
         self._plan = Plan(authority, clock, randomness)
         self._issue = Issue(authority)
         self._record = Record(clock)
@@ -147,7 +150,7 @@ class Pipeline:
         """Decide anew as often as what was read was changed meanwhile, within reason.
 
         What has to be asked outside is asked between two units of work, and not again while the
-        question is the same.
+        question is the same; secrets that take long to try are tried there too.
         """
         trace, answered = DecisionTrace(origin=origin), None
         try:
@@ -160,6 +163,8 @@ class Pipeline:
                     continue
                 except Unanswered as unanswered:
                     answered = await self._ask(unanswered.question, trace)
+                except Untried as untried:
+                    await self._secret_trier.try_all(untried.answer, untried.secrets)
             raise RegistryUnavailable("too many requests for one device at once", retry_after=1)
         except EnrollmentError as error:
             return await self._reject(error, trace)
@@ -258,8 +263,12 @@ class Pipeline:
     ) -> Issued | Pending:
         """Find the order that is asked about, and answer or fulfill it as it stands."""
         policy = await uow.policy.snapshot()
-        known = await self._recognize(poll.origin, poll.credentials, policy, uow, trace)
-        orders = [each for each in await uow.orders.by_reference(poll.reference) if known.has(each)]
+        found = await uow.orders.by_reference(poll.reference)
+        likely = {each.wish.credential_id for each in found if each.wish is not None}
+        known = await self._recognize(
+            poll.origin, poll.credentials, policy, uow, trace, likely=likely
+        )
+        orders = [each for each in found if known.has(each)]
         order = polled(orders, poll, known.credential_ids)
         if order is None or order.wish is None or order.profile is None:
             trace.failed("order", "unknown")

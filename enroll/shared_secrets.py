@@ -20,12 +20,12 @@ from enroll.credentials import (
     NamedChallengePassword,
     Secret,
     SharedSecretMAC,
-    answers_with,
 )
 from enroll.ports import Clock, CodeVault, UnitOfWork
 from enroll.profiles import DeviceGroup, PolicySnapshot
 from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
+from enroll.trials import first_right
 
 NAMES_LOOKED_UP = 4
 SECRETS_TRIED = 2
@@ -108,14 +108,11 @@ class ByGroupSecret:
                 if self._shows_digest(secret, each) and each.is_active(now)
             ]
         own = [(group, each) for group, each in every if group.group_id == group_id]
-        found = [
-            (group, each)
-            for group, each in own[:SECRETS_TRIED]
-            if self._shows_clear(secret, each) and each.is_active(now)
-        ]
-        for _ in range(SECRETS_TRIED - len(own)):
-            answers_with(secret, self._vault.unwrap("none", self._wrapped_dummy))
-        return found
+        chosen = own[:SECRETS_TRIED]
+        clear = [self._clear(each, number) for number, (_, each) in enumerate(chosen)]
+        clear.extend(map(self._no_secret, range(len(chosen), SECRETS_TRIED)))
+        right = first_right(secret, clear)
+        return [chosen[right]] if right is not None and chosen[right][1].is_active(now) else []
 
     def _shows_digest(
         self, secret: HTTPBasic | NamedChallengePassword | ChallengePassword, kept: GroupSecret
@@ -123,12 +120,15 @@ class ByGroupSecret:
         digest = self._vault.digest(secret.password)
         return hmac.compare_digest(digest, bytes.fromhex(kept.digest))
 
-    def _shows_clear(self, secret: HTTPDigest | SharedSecretMAC, kept: GroupSecret) -> bool:
+    def _clear(self, kept: GroupSecret, number: int) -> str:
         try:
-            clear = self._vault.unwrap(kept.secret_id, bytes.fromhex(kept.wrapped))
+            return self._vault.unwrap(kept.secret_id, bytes.fromhex(kept.wrapped))
         except InvalidTag:
-            return False
-        return answers_with(secret, clear)
+            return self._no_secret(number)
+
+    def _no_secret(self, number: int) -> str:
+        """Give what is no secret: each another, for what was tried is not tried again."""
+        return f"no group secret {number} {self._vault.unwrap('none', self._wrapped_dummy)}"
 
 
 def _names(step: Addressed, secret: Secret) -> tuple[str, ...]:

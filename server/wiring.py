@@ -34,6 +34,7 @@ from server.clock import SystemClock, SystemRandomness
 from server.config.load import Config
 from server.home import Home, HomeError, read_passphrase, read_private
 from server.key_generation import ThreadedKeyGenerator
+from server.trials import ThreadedSecretTrier
 from server.webhooks import Webhooks, open_webhooks
 
 
@@ -163,6 +164,7 @@ def open_works(home: Home, config: Config, *, stream: str) -> Works:
             waiting=config.limits.keys_waiting, per_hour=config.limits.keys_per_device_and_hour
         ),
         decision_maker=webhooks,
+        secret_trier=ThreadedSecretTrier(),
     )
     return Works(
         office=office,

@@ -79,8 +79,12 @@ class Confirm:
     async def _found(
         self, word: Confirmation, policy: PolicySnapshot, uow: UnitOfWork, trace: DecisionTrace
     ) -> CertificateRecord:
-        known = await self._recognize(word.origin, word.credentials, policy, uow, trace)
-        for record in await uow.certificates.by_transaction(word.reference):
+        records = await uow.certificates.by_transaction(word.reference)
+        likely = {each.credential_id for each in records if each.credential_id is not None}
+        known = await self._recognize(
+            word.origin, word.credentials, policy, uow, trace, likely=likely
+        )
+        for record in records:
             if record.credential_id in known.credential_ids and known.has(record):
                 return record
         trace.failed("transaction", "unknown")

@@ -1,6 +1,7 @@
 """Which credentials the sender of a later message proves to hold, spent ones too."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
@@ -45,15 +46,18 @@ class Recognize:
         policy: PolicySnapshot,
         uow: UnitOfWork,
         trace: DecisionTrace,
+        *,
+        likely: AbstractSet[str] = frozenset(),
     ) -> Known:
         """Give what is proven; nothing, where nothing was shown.
 
-        Raises NotAuthenticated for a MAC of no secret, EnrollmentError (CERTIFICATE_REVOKED).
+        Of many codes those of `likely` ids are tried before all others. Raises Untried,
+        NotAuthenticated for a MAC of no secret, EnrollmentError (CERTIFICATE_REVOKED).
         """
         shown = tuple(credentials)
         mac = next((each for each in shown if isinstance(each, SharedSecretMAC)), None)
         if mac is not None:
-            return await self._by_mac(origin, mac, policy, uow, trace)
+            return await self._by_mac(origin, mac, policy, uow, trace, likely)
         certificate = proving_certificate(shown)
         if certificate is None:
             return Known()
@@ -76,10 +80,11 @@ class Recognize:
         policy: PolicySnapshot,
         uow: UnitOfWork,
         trace: DecisionTrace,
+        likely: AbstractSet[str],
     ) -> Known:
         tenant = tenant_of(origin.profile, policy)
         tenant_id = tenant.tenant_id if tenant is not None else ""
-        found = await self._codes.find(mac, tenant_id, self._clock.now(), uow)
+        found = await self._codes.find(mac, tenant_id, self._clock.now(), uow, likely=likely)
         ids = {each.code_id for each in found.codes if each.revoked_at is None}
         group_id = found.device.group_id if found.device is not None else None
         if not ids:

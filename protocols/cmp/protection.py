@@ -50,12 +50,12 @@ def is_mac(message: PKIMessage) -> bool:
     return algorithm is not None and names_a_mac(algorithm)
 
 
-def check_mac_algorithm(message: PKIMessage) -> None:
-    """Judge the MAC and its bounds before any secret is looked for.
+def check_mac_algorithm(message: PKIMessage) -> int:
+    """Judge the MAC and its bounds before any secret is looked for; give the rounds for a key.
 
     Raises UNSUPPORTED_ALGORITHM, Malformed, and BAD_MESSAGE_CHECK where there is no protection.
     """
-    read_mac_algorithm(_algorithm_of(message))
+    return read_mac_algorithm(_algorithm_of(message)).rounds
 
 
 def derive_mac_key(message: PKIMessage, secret: bytes) -> MACKey:

@@ -26,16 +26,20 @@ _REFERENCE_CHARACTERS = 128
 class ByMAC:
     """A MAC under a secret that is looked for where secrets are kept.
 
-    `key` is there as soon as a secret was tried that gives this MAC.
+    `key` is there as soon as a secret was tried that gives this MAC; to try one takes so many
+    `rounds` of a hash.
     """
 
     message: PKIMessage
+    rounds: int
     key: MACKey | None = field(default=None, repr=False)
 
     @property
     def credential(self) -> Credential:
         reference = reference_of(self.message.header)
-        return SharedSecretMAC(username=reference, matches=self._matches, exact=True)
+        return SharedSecretMAC(
+            username=reference, matches=self._matches, exact=True, rounds=self.rounds
+        )
 
     def _matches(self, secret: str) -> bool:
         key = derive_mac_key(self.message, secret.encode())
@@ -68,8 +72,7 @@ def by_mac(message: PKIMessage) -> ByMAC:
 
     Raises UNSUPPORTED_ALGORITHM, Malformed.
     """
-    check_mac_algorithm(message)
-    return ByMAC(message=message)
+    return ByMAC(message=message, rounds=check_mac_algorithm(message))
 
 
 def by_signature(message: PKIMessage) -> BySignature:

@@ -19,6 +19,7 @@ from server.home import Home
 from server.key_generation import ThreadedKeyGenerator
 from server.listening import write_ready_file
 from server.process import Server
+from server.trials import ThreadedSecretTrier
 from server.wiring import Works, open_works
 
 POINTS = ("decoded", "decided", "signed", "written", "committed")
@@ -93,6 +94,7 @@ def doomed(works: Works, point: str) -> Works:
         randomness=SystemRandomness(),
         key_generator=ThreadedKeyGenerator(waiting=0, per_hour=0),
         decision_maker=works.webhooks,
+        secret_trier=ThreadedSecretTrier(),
     )
     return replace(works, pipeline=pipeline)
 

@@ -227,11 +227,18 @@ def a_wire(body: bytes, path: str = "", *, media_type: str = "application/pkixcm
     )
 
 
-def by_secret(site: Site, reference: str, secret: str, profile: str | None = None) -> Client:
+def by_secret(
+    site: Site,
+    reference: str,
+    secret: str,
+    profile: str | None = None,
+    *,
+    algorithm: bytes | None = None,
+) -> Client:
     """Make a client that knows a secret."""
     return Client(
         site=site,
-        protection=derive_key(pbm(), secret.encode()),
+        protection=derive_key(algorithm or pbm(), secret.encode()),
         header=a_header(sender_kid=reference.encode(), transaction_id=os.urandom(16)),
         path=f"p/{profile}" if profile is not None else "",
     )

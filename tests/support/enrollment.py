@@ -34,10 +34,12 @@ from enroll.profiles import PolicySnapshot, ProtocolName
 from enroll.registration import CodeTerms, NewDevice, Registration
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
 from enroll.result import EnrollmentResult, Issued, Pending, Rejected
+from enroll.trials import SecretTrier
 from protocols import pkcs10
 from registry.code_vault import RegistrySecrets
 from registry.memory import MemoryRegistry
 from server.key_generation import ThreadedKeyGenerator
+from server.trials import ThreadedSecretTrier
 from tests.support.builders import TENANT, a_policy, stage_policy
 from tests.support.csr import (
     CHALLENGE_PASSWORD,
@@ -150,6 +152,7 @@ class Site:
         self.confirmations = Confirmations(self.registry, self.clock)
         self.key_generator = key_generator or ThreadedKeyGenerator(waiting=0, per_hour=0)
         self.decision_maker = ScriptedDecisionMaker()
+        self.secret_trier: SecretTrier = ThreadedSecretTrier()
         self.pipeline = self.new_pipeline()
         self._numbers = count(1)
 
@@ -163,6 +166,7 @@ class Site:
             randomness=self.randomness,
             key_generator=self.key_generator,
             decision_maker=self.decision_maker,
+            secret_trier=self.secret_trier,
         )
 
     async def register(self, name: str = "pump-1", **details: object) -> Device:

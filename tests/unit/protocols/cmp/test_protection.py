@@ -147,11 +147,46 @@ def test_security_P12_counts_out_of_bounds_are_refused_for_pbm(iterations: int) 
     assert error.reason is FailureReason.UNSUPPORTED_ALGORITHM
 
 
-@pytest.mark.parametrize("iterations", [-1, 0, 1, 99, 20_001, 2**31, 2**63])
+@pytest.mark.parametrize("iterations", [-1, 0, 1, 99, 15_001, 2**31, 2**63])
 def test_security_P12_counts_out_of_bounds_are_refused_for_pbmac1(iterations: int) -> None:
     error = refused(pbmac1(iterations=iterations))
 
     assert error.reason is FailureReason.UNSUPPORTED_ALGORITHM
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        pbm(owf=SHA512, iterations=5_001),
+        pbm(owf=SHA384, iterations=10_000),
+        pbmac1(iterations=7_501, length=64, prf=HMAC_SHA512),
+        pbmac1(iterations=7_501, length=33),
+        pbmac1(iterations=3_751, length=64, prf=None),
+        pbmac1(iterations=5_001, length=None, prf=None, mac=HMAC_SHA512),
+    ],
+)
+def test_security_P12_dearer_hashes_and_longer_keys_are_counted(algorithm: bytes) -> None:
+    error = refused(algorithm)
+
+    assert error.reason is FailureReason.UNSUPPORTED_ALGORITHM
+    assert "rounds of a hash" in error.detail
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        pbm(iterations=10_000),
+        pbm(owf=SHA1, iterations=10_000),
+        pbm(owf=SHA512, iterations=5_000),
+        pbmac1(iterations=15_000),
+        pbmac1(iterations=7_500, length=64, prf=HMAC_SHA512),
+    ],
+)
+def test_security_P12_the_most_that_may_be_asked_for_is_derived(algorithm: bytes) -> None:
+    key = derive_key(algorithm, SECRET)
+
+    assert key.key == read_mac_algorithm(algorithm).derive(SECRET)
+    assert read_mac_algorithm(algorithm).rounds in {10_000, 15_000}
 
 
 @pytest.mark.parametrize("length", [-1, 0, 1, 15, 65, 2**31])
