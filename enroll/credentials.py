@@ -118,7 +118,8 @@ class SharedSecretMAC:
     `matches` tells of one secret whether it gives this MAC. It may raise EnrollmentError for what
     is wrong although the secret is right. With `exact` it is made of the secret as it was shown,
     and not as somebody may have typed it. Where a key is derived for each secret, `rounds` is what
-    that takes, in rounds of a hash; what was found stays in `tried`.
+    that takes, in rounds of a hash; what was found stays in `tried`. `references` are the octets
+    that the secret may go by, where they are more than the name in UTF-8.
     """
 
     username: str
@@ -126,6 +127,7 @@ class SharedSecretMAC:
     exact: bool = field(default=False, repr=False)
     rounds: int = field(default=0, repr=False)
     tried: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
+    references: tuple[bytes, ...] = ()
 
     def is_of(self, secret: str) -> bool:
         if secret not in self.tried:
@@ -181,7 +183,9 @@ class GroupSecret:
     """A secret that the devices of a group share, as the registry keeps it: both in hex.
 
     `digest` is keyed; `wrapped` holds the secret encrypted under a key outside the database, for
-    protocols whose MAC needs its clear value.
+    protocols whose MAC needs its clear value. It is good from `not_before` until `expires_at`, and
+    for `max_uses` certificates. With a `reference`, octets in hex, it is a passcode: it goes by
+    that, and the device is the one that the request names; else it goes by the device's name.
     """
 
     secret_id: str
@@ -189,9 +193,16 @@ class GroupSecret:
     wrapped: str = field(repr=False)
     created_at: datetime
     expires_at: datetime | None = None
+    reference: str | None = None
+    not_before: datetime | None = None
+    max_uses: int | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        return self.expires_at is not None and now >= self.expires_at
 
     def is_active(self, now: datetime) -> bool:
-        return self.expires_at is None or now < self.expires_at
+        begun = self.not_before is None or now >= self.not_before
+        return begun and not self.is_over(now)
 
 
 def answers_with(answer: "HTTPDigest | SharedSecretMAC", clear: str) -> bool:
@@ -216,3 +227,9 @@ class Authentication:
     credential_id: str
     authenticated_at: datetime
     code: OneTimeCode | None = None
+    group_secret: GroupSecret | None = None
+
+    @property
+    def by_reference(self) -> bool:
+        """Tell whether the name that came with the secret is the secret's, and no device's."""
+        return self.group_secret is not None and self.group_secret.reference is not None

@@ -28,6 +28,7 @@ from enroll.profiles import (
     PolicySnapshot,
     Tenant,
 )
+from enroll.tallies import TallyRepository
 from enroll.trust import TrustAnchor
 
 
@@ -280,6 +281,8 @@ class UnitOfWork(Protocol):
     def decryption_keys(self) -> DecryptionKeyRepository: ...
     @property
     def orders(self) -> OrderRepository: ...
+    @property
+    def tallies(self) -> TallyRepository: ...
     @property
     def attempts(self) -> AttemptRepository: ...
     @property

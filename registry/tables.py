@@ -266,6 +266,15 @@ event_streams = Table(
     Column("seal", _HASH, nullable=False),
 )
 
+tallies = Table(
+    "tallies",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("period", String(10), nullable=False),
+    Column("taken", Integer, nullable=False),
+    Column("most", Integer, nullable=False),
+)
+
 crls = Table(
     "crls",
     METADATA,

@@ -25,6 +25,7 @@ from registry.session import NO_VALUES, Session
 from registry.sqlite import SQLiteDatabase
 from registry.statements import Query
 from registry.tables import events
+from registry.tallies import SQLTallies
 from registry.writer import Unit, Write, Writer
 
 
@@ -106,6 +107,7 @@ class SQLUnitOfWork:
         self.codes = SQLCodes(session)
         self.decryption_keys = SQLDecryptionKeys(session)
         self.orders = SQLOrders(session)
+        self.tallies = SQLTallies(session)
         self.attempts = SQLAttempts(session)
         self.events = SQLEventLog(session, session.events)
         self.policy = SQLPolicy(session, cache)

@@ -6,12 +6,27 @@ from datetime import UTC, datetime, timedelta
 LONGEST = timedelta(days=36_525)
 """So that now plus or minus a duration is always a date."""
 
+_RFC3339 = "%Y-%m-%dT%H:%M:%S%z"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def rfc3339(at: datetime) -> str:
     """Write a time as RFC 3339 in UTC, to the second."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time as RFC 3339 has it, with its offset, or a date for its midnight in UTC.
+
+    Raises ValueError.
+    """
+    try:
+        is_date = re.fullmatch(r"\d{4}-\d\d-\d\d", text)
+        return datetime.strptime(text + "T00:00:00Z" if is_date else text, _RFC3339).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is not a time such as 2026-01-31 or 2026-01-31T08:00:00Z"
+        ) from None
 
 
 def parse_duration(text: str) -> timedelta:

@@ -23,15 +23,14 @@ from enroll.credentials import (
 from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
 from enroll.on_behalf import by_appointed
 from enroll.orders import Order, Wish
-from enroll.policy.approval import opened_by
 from enroll.policy.registration_authorities import appointed_with
 from enroll.policy.renewal import check_valid_now
-from enroll.policy.repetition import answer_of
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
 from enroll.profiles import CertificateClass
 from enroll.request import Operation, accepted_credentials
 from enroll.shared_secrets import ByGroupSecret
 from enroll.shown import check_uncompromised, shown_by, takes
+from enroll.spent import order_of_repetition, refused
 from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
 
@@ -133,43 +132,18 @@ class Authenticate:
             raise NotAuthenticated(found.detail, finding=found.finding)
         code = next((each for each in found.codes if each.is_active(now)), found.codes[0])
         usable = code.is_active(now)
-        order = None if usable else await self._answer_of(step, code, uow, trace)
+        proven = Authentication(
+            kind=CredentialKind.ONE_TIME_CODE,
+            device_id=code.device_id,
+            credential_id=code.code_id,
+            authenticated_at=now,
+            code=code,
+        )
+        order = None if usable else await _order_of_spent(step, proven, code, uow, trace)
         trace.passed("one-time code", code.code_id if usable else "spent; good for a repetition")
         return Authenticated(
-            addressed=step,
-            authentication=Authentication(
-                kind=CredentialKind.ONE_TIME_CODE,
-                device_id=code.device_id,
-                credential_id=code.code_id,
-                authenticated_at=now,
-                code=code,
-            ),
-            repeat_only=not usable,
-            order=order,
+            addressed=step, authentication=proven, repeat_only=not usable, order=order
         )
-
-    async def _answer_of(
-        self, step: Addressed, code: OneTimeCode, uow: UnitOfWork, trace: DecisionTrace
-    ) -> Order | None:
-        """Let a code that is no longer good prove the very request that used it (T-13).
-
-        Gives the order that the request opened, if it got no certificate. With any other key, or
-        too late, the code proves nothing. Raises NotAuthenticated.
-        """
-        finding = _why_spent(code)
-        if finding != "code_revoked" and code.uses > 0:
-            spki, now = step.request.certificate_request.spki_sha256, self._clock.now()
-            records = await uow.certificates.of_device(code.device_id)
-            if answer_of(records, step.profile, spki, code.code_id, now) is not None:
-                return None
-            orders = await uow.orders.in_slot(code.device_id, step.profile.slug)
-            order = opened_by(
-                orders, step.request.recognized_by, code.code_id, now - step.profile.replay_window
-            )
-            if order is not None:
-                return order
-        trace.failed("one-time code", finding)
-        raise NotAuthenticated("the code is no longer good", finding=finding)
 
     async def by_order(
         self, step: Addressed, order: Order, uow: UnitOfWork, trace: DecisionTrace
@@ -193,6 +167,7 @@ class Authenticate:
                         credential_id=wish.credential_id,
                         authenticated_at=self._clock.now(),
                         code=code,
+                        group_secret=None if isinstance(secret, OneTimeCode) else secret,
                     ),
                     order=order,
                 )
@@ -278,6 +253,20 @@ async def _secret_behind(
     group = step.policy.groups.get(device.group_id) if device is not None else None
     secrets = group.secrets if group is not None else ()
     return next((each for each in secrets if each.secret_id == wish.credential_id), None)
+
+
+async def _order_of_spent(
+    step: Addressed,
+    proven: Authentication,
+    code: OneTimeCode,
+    uow: UnitOfWork,
+    trace: DecisionTrace,
+) -> Order | None:
+    """Let a code that was used prove the very request that used it. Raises NotAuthenticated."""
+    finding = _why_spent(code)
+    if finding == "code_revoked" or code.uses == 0:
+        raise refused(proven.kind, finding, trace)
+    return await order_of_repetition(step, proven, finding, uow, trace)
 
 
 def _why_spent(code: OneTimeCode) -> str:

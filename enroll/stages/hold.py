@@ -11,6 +11,7 @@ from enroll.policy.chronicle import Chronicle
 from enroll.policy.wishes import encode_wish, shown_names, shown_subject
 from enroll.ports import Clock, Randomness, UnitOfWork
 from enroll.result import Pending
+from enroll.spent import stage_use
 from enroll.steps import Held
 from enroll.trace import DecisionTrace
 
@@ -81,8 +82,7 @@ def _stage(order: Order, step: Held, uow: UnitOfWork, now: datetime) -> None:
     uow.policy.expect(step.identified.authenticated.addressed.policy.version)
     uow.devices.save(replace(step.identified.device, updated_at=now))
     uow.orders.add(order)
-    if authentication.code is not None:
-        uow.codes.consume(authentication.code, now)
+    stage_use(authentication, uow, now)
     for event in _events(order, step, now):
         uow.events.append(event)
 

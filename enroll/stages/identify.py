@@ -46,6 +46,8 @@ async def _check_no_conflict(
     """Refuse if anything in the request, or another credential shown, is another device's."""
     request = step.addressed.request
     users = [each.username for each in request.credentials if isinstance(each, NamingSecret)]
+    if step.authentication.by_reference:
+        users = []
     claims = claims_of(request.certificate_request, users, names_of(device))
     foreign = foreign_claims(claims, device)
     others = await uow.devices.named_by(device.tenant_id, foreign.names, foreign.identities)

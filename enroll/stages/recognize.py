@@ -88,7 +88,13 @@ class Recognize:
         ids = {each.code_id for each in found.codes if each.revoked_at is None}
         group_id = found.device.group_id if found.device is not None else None
         if not ids:
-            ids |= self._by_group_secret.shown_of(mac, tenant_id, group_id, policy)
+            shared = self._by_group_secret.shown_of(mac, tenant_id, group_id, policy)
+            passcodes = {each.secret_id for each in shared if each.reference is not None}
+            if passcodes:
+                # Its name is no device's: the exchange's id, which its parties know, tells them.
+                trace.passed("passcode", "known again")
+                return Known(credential_ids=frozenset(passcodes))
+            ids |= {each.secret_id for each in shared}
         if found.device is None or not ids:
             trace.failed("shared secret", found.finding)
             raise NotAuthenticated(found.detail, finding=found.finding)

@@ -22,6 +22,7 @@ from enroll.policy.slots import (
     superseded,
 )
 from enroll.ports import Clock, UnitOfWork
+from enroll.spent import stage_use
 from enroll.steps import Signed, ThirdPartyCertificate
 from enroll.trace import DecisionTrace
 
@@ -59,8 +60,8 @@ class Record:
         _remember(authorized.identified.authenticated.third_party, record, uow, now)
         if authorized.order is not None:
             uow.orders.save(fulfilled(authorized.order, record.fingerprint))
-        elif authentication.code is not None:
-            uow.codes.consume(authentication.code, now)
+        else:
+            stage_use(authentication, uow, now)
         for event in outcome.events:
             uow.events.append(event)
         trace.device = outcome.device

@@ -36,9 +36,13 @@ class ByMAC:
 
     @property
     def credential(self) -> Credential:
-        reference = reference_of(self.message.header)
+        header = self.message.header
         return SharedSecretMAC(
-            username=reference, matches=self._matches, exact=True, rounds=self.rounds
+            username=reference_of(header),
+            matches=self._matches,
+            exact=True,
+            rounds=self.rounds,
+            references=references_of(header),
         )
 
     def _matches(self, secret: str) -> bool:
@@ -96,12 +100,29 @@ def reference_of(header: PKIHeader) -> str:
     """Give the name that the secret goes by: senderKID, or else the sender's CN."""
     if header.sender_kid is not None:
         return header.sender_kid.decode("utf-8", "replace")[:_REFERENCE_CHARACTERS]
+    return _common_name(_sender(header))[:_REFERENCE_CHARACTERS]
+
+
+def references_of(header: PKIHeader) -> tuple[bytes, ...]:
+    """Give the octets that the secret may go by: senderKID, or else the sender's CN, or its DN."""
+    if header.sender_kid is not None:
+        return (header.sender_kid,)
+    name = _sender(header)
+    if name is None:
+        return ()
+    return (_common_name(name).encode(), name.rfc4514_string().encode())
+
+
+def _sender(header: PKIHeader) -> x509.Name | None:
     try:
-        name = read_name(header.sender_name) if header.sender_name is not None else None
+        return read_name(header.sender_name) if header.sender_name is not None else None
     except ValueError:
-        return ""
+        return None
+
+
+def _common_name(name: x509.Name | None) -> str:
     names = name.get_attributes_for_oid(NameOID.COMMON_NAME) if name is not None else []
-    return str(names[0].value)[:_REFERENCE_CHARACTERS] if names else ""
+    return str(names[0].value) if names else ""
 
 
 def _read(octets: bytes) -> x509.Certificate:

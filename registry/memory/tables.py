@@ -54,6 +54,7 @@ class Tables:
         self.codes_by_digest: Lists[bytes, str] = Lists(history)
         self.decryption_keys: Rows[tuple[str, str], DecryptionKey] = Rows(history)
         self.orders: Rows[str, Order] = Rows(history)
+        self.tallies: Rows[str, tuple[str, int]] = Rows(history)
         self.attempts: Rows[int, tuple[int, Attempt]] = Rows(history)
         self.events_of: Lists[str | None, EnrollmentEvent] = Lists(history)
         self.crls: Rows[str, RevocationList] = Rows(history)

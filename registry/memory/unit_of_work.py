@@ -13,6 +13,7 @@ from registry.memory.log import MemoryAttempts, MemoryEventLog
 from registry.memory.orders import MemoryOrders
 from registry.memory.policy import MemoryPolicy
 from registry.memory.tables import Tables
+from registry.memory.tallies import MemoryTallies
 
 
 class MemoryRegistry:
@@ -38,6 +39,7 @@ class MemoryUnitOfWork:
         self.codes = MemoryCodes(self)
         self.decryption_keys = MemoryDecryptionKeys(self)
         self.orders = MemoryOrders(self)
+        self.tallies = MemoryTallies(self)
         self.attempts = MemoryAttempts(self)
         self.events = MemoryEventLog(self)
         self.policy = MemoryPolicy(self)

@@ -10,6 +10,7 @@ from ca.succession import AuthorityKind, AuthorityState
 from enroll.credentials import GroupSecret
 from enroll.device import new_id
 from enroll.failures import NotFound
+from enroll.group_secrets import show_reference
 from enroll.policy.profiles import PolicyError
 from enroll.profiles import (
     CertificateProfile,
@@ -74,7 +75,7 @@ def add_group(
     async def run(office: Office) -> Data:
         original = group_named(await office.policy(), copy)
         identifier = new_id(SystemClock().now(), SystemRandomness().octets(10))
-        group = replace(original, group_id=identifier, name=name)
+        group = replace(original, group_id=identifier, name=name, secrets=())
         group = with_settings(group, wanted)
         return _group_data(await office.administration.put_group(group, new=True, actor=actor()))
 
@@ -286,10 +287,14 @@ def _group_data(group: DeviceGroup) -> Data:
 
 def secret_data(secret: GroupSecret) -> Data:
     """Show a group's secret in the words of every verb that does; never the secret itself."""
+    reference = secret.reference
     return {
         "id": secret.secret_id,
+        "reference": show_reference(bytes.fromhex(reference)) if reference is not None else None,
         "created_at": when(secret.created_at),
+        "not_before": when(secret.not_before),
         "expires_at": when(secret.expires_at),
+        "max_uses": secret.max_uses,
     }
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -37,6 +37,14 @@ def parse_duration(text: str) -> timedelta:
     """Read a duration. Raises typer.BadParameter."""
     try:
         return times.parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time. Raises typer.BadParameter."""
+    try:
+        return times.parse_time(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -100,6 +100,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id"),
         sa.UniqueConstraint("name"),
     )
+    op.create_table(
+        "tallies",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("period", sa.String(length=10), nullable=False),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.Column("most", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
     versions = op.create_table(
         "versions",
         sa.Column("name", sa.String(length=32), nullable=False),
@@ -113,10 +121,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"],
-            ["tenants.tenant_id"],
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
         sa.PrimaryKeyConstraint("tenant_id", "name", "version"),
     )
     op.create_table(
@@ -124,10 +129,7 @@ def upgrade() -> None:
         sa.Column("slug", sa.String(length=64), nullable=False),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"],
-            ["tenants.tenant_id"],
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
         sa.PrimaryKeyConstraint("slug"),
     )
     op.create_table(
@@ -136,10 +138,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"],
-            ["tenants.tenant_id"],
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
         sa.PrimaryKeyConstraint("group_id"),
         sa.UniqueConstraint("tenant_id", "name", name="groups_name"),
     )
@@ -149,10 +148,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"],
-            ["tenants.tenant_id"],
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
         sa.PrimaryKeyConstraint("anchor_id"),
         sa.UniqueConstraint("tenant_id", "name", name="trust_anchors_name"),
     )
@@ -177,10 +173,7 @@ def upgrade() -> None:
             ["group_id"],
             ["groups.group_id"],
         ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"],
-            ["tenants.tenant_id"],
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
         sa.PrimaryKeyConstraint("device_id"),
         sa.UniqueConstraint("tenant_id", "name", name="devices_name"),
     )
@@ -335,6 +328,7 @@ def downgrade() -> None:
     op.drop_table("enrollment_profiles")
     op.drop_table("certificate_profiles")
     op.drop_table("versions")
+    op.drop_table("tallies")
     op.drop_table("tenants")
     op.drop_table("events")
     op.drop_table("event_streams")

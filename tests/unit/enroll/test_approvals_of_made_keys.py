@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from enroll.credentials import CredentialKind
 from enroll.events import Outcome
-from enroll.group_secrets import GroupSecrets
+from enroll.group_secrets import GroupSecrets, SecretTerms
 from enroll.orders import OrderState
 from enroll.profiles import PolicySnapshot
 from tests.support.approvals import a_manual_group, approve, reject
@@ -38,7 +38,9 @@ async def by_group_secret(site: Site, ask: Ask) -> Ask:
     """Ask for the same as another member of the group, who knows no more than its secret."""
     secrets = GroupSecrets(site.registry, site.vault, site.clock, site.randomness)
     device = await site.device()
-    made = await secrets.add(device.group_id, lifetime=timedelta(days=90), actor=OPERATOR)
+    made = await secrets.add(
+        device.group_id, SecretTerms(lifetime=timedelta(days=90)), actor=OPERATOR
+    )
     return replace(ask, code=made.clear)
 
 

@@ -10,11 +10,18 @@ from enroll.codes import CODES_TRIED
 from enroll.credentials import ChallengePassword, CredentialKind, SharedSecretMAC
 from enroll.events import EventName
 from enroll.failures import FailureReason, NotFound, Refused
-from enroll.group_secrets import MOST, GroupSecretError, GroupSecrets, MadeSecret
+from enroll.group_secrets import (
+    MOST,
+    GroupSecretError,
+    GroupSecrets,
+    MadeSecret,
+    SecretTerms,
+)
 from enroll.orders import OrderState
 from enroll.profiles import Approval, DeviceGroup
 from enroll.request import PollRequest
 from enroll.result import Issued, Pending, Rejected
+from enroll.shared_secrets import PASSCODES_TRIED
 from tests.support.approvals import approve
 from tests.support.builders import GROUP, a_group, a_policy, an_enrollment_profile, an_id
 from tests.support.csr import a_name
@@ -34,7 +41,7 @@ async def a_site(**changes: object) -> tuple[Site, GroupSecrets]:
 
 
 async def a_secret(secrets: GroupSecrets, group: str = GROUP) -> MadeSecret:
-    return await secrets.add(group, lifetime=timedelta(days=90), actor=OPERATOR)
+    return await secrets.add(group, SecretTerms(lifetime=timedelta(days=90)), actor=OPERATOR)
 
 
 def by_challenge(ask: Ask, site: Site) -> Awaitable[object]:
@@ -265,9 +272,9 @@ async def test_a_secret_of_no_time_or_no_group_is_not_made() -> None:
     _, secrets = await a_site()
 
     with pytest.raises(GroupSecretError):
-        await secrets.add(GROUP, lifetime=timedelta(0), actor=OPERATOR)
+        await secrets.add(GROUP, SecretTerms(lifetime=timedelta(0)), actor=OPERATOR)
     with pytest.raises(NotFound):
-        await secrets.add(an_id("nothing"), lifetime=None, actor=OPERATOR)
+        await secrets.add(an_id("nothing"), actor=OPERATOR)
     with pytest.raises(NotFound):
         await secrets.remove(GROUP, "nothing", actor=OPERATOR)
 
@@ -295,6 +302,6 @@ async def test_cmp_P12_an_answer_costs_as_many_trials_however_many_groups_there_
 
     assert isinstance(result, Rejected)
     assert result.reason is FailureReason.NOT_AUTHENTICATED
-    assert len(tried) == CODES_TRIED + MOST
+    assert len(tried) == CODES_TRIED + MOST + PASSCODES_TRIED
     own = {"pump-1": {made[0].clear}, "pump-9": set(), "other-1": {made[1].clear}}[name]
     assert {each.clear for each in made} & set(tried) == own

@@ -144,7 +144,7 @@ async def test_est_A5_a_secret_that_devices_share_says_nothing_of_which_it_is() 
     site = await a_site(initial_credentials=SECRETS)
     secrets = GroupSecrets(site.registry, site.vault, site.clock, site.randomness)
     group_id = (await site.device()).group_id
-    made = await secrets.add(group_id, lifetime=None, actor=OPERATOR)
+    made = await secrets.add(group_id, actor=OPERATOR)
 
     told = await get(site, "csrattrs", user=("pump-1", made.clear))
 

@@ -13,7 +13,7 @@ from enroll.failures import AuthorityUnavailable, FailureReason
 from enroll.profiles import Approval
 from enroll.request import EnrollmentRequest, Inquiry
 from enroll.result import Issued, Rejected
-from enroll.shared_secrets import SECRETS_TRIED
+from enroll.shared_secrets import PASSCODES_TRIED, SECRETS_TRIED
 from enroll.trials import ROUNDS_AT_ONCE
 from protocols.cmp.messages import BodyType
 from tests.support.builders import a_group, a_policy, an_enrollment_profile
@@ -92,7 +92,7 @@ async def test_security_P12_a_mac_is_tried_as_often_whatever_it_names(
 
     assert isinstance(result, Rejected)
     assert result.reason is FailureReason.NOT_AUTHENTICATED
-    assert len(set(tried)) == len(tried) == DERIVED_CODES_TRIED + SECRETS_TRIED
+    assert len(set(tried)) == len(tried) == (DERIVED_CODES_TRIED + PASSCODES_TRIED + SECRETS_TRIED)
 
 
 async def test_a_dear_mac_is_tried_by_another_thread_while_no_unit_of_work_is_open() -> None:

@@ -165,7 +165,7 @@ def test_a_secret_is_not_shown_by_what_prints_an_exchange() -> None:
         (secret,) = [
             each for each in exchange.request.credentials if isinstance(each, SharedSecretMAC)
         ]
-        assert repr(secret) == "SharedSecretMAC(username='pump-1')"
+        assert repr(secret) == "SharedSecretMAC(username='pump-1', references=())"
 
     on_a_site(test)
 
