@@ -33,10 +33,16 @@ def main(
         with (
             servers.enroll(home) as ours,
             servers.cfssl(Path(folder) / "cfssl") as theirs,
+            servers.floor(Path(folder) / "floor") as least,
         ):
             before = databases.cpu()
             found = rotate(
-                [over_unix(ours, count, requests), cfssl_sign(theirs, count, requests)], rounds
+                [
+                    over_unix(ours, count, requests),
+                    cfssl_sign(theirs, count, requests),
+                    over_unix(least, count, requests, name="floor"),
+                ],
+                rounds,
             )
             database_cpu = (databases.cpu() - before) / ((rounds + 1) * requests)
             latency = _at_half(ours, found, count, requests)
@@ -44,6 +50,7 @@ def main(
         "enroll_durable",
         [
             found.ratio("G2 durable enroll / cfssl sign", lambda c: c["unix"] / c["cfssl"], GOAL),
+            found.ratio("   the least in Python / cfssl sign", lambda c: c["floor"] / c["cfssl"]),
             found.yards("   durable enroll, in yards", "unix"),
             found.yards("   cfssl sign, in yards", "cfssl"),
         ],
@@ -54,7 +61,7 @@ def main(
     )
 
 
-def over_unix(served: servers.Served, count: int, requests: int) -> Variant:
+def over_unix(served: servers.Served, count: int, requests: int, *, name: str = "unix") -> Variant:
     """Enroll over the unix socket; each round takes other devices of the `count`."""
     plan = Plan(
         requests=str(fleet.est_requests(0, count)),
@@ -63,7 +70,7 @@ def over_unix(served: servers.Served, count: int, requests: int) -> Variant:
         connections=CONNECTIONS,
         unix=served.addresses["unix"],
     )
-    return sending("unix", served, plan, requests)
+    return sending(name, served, plan, requests)
 
 
 def cfssl_sign(served: servers.Served, count: int, requests: int) -> Variant:

@@ -84,6 +84,17 @@ def enroll(home: Home, *options: str, module: str = "server.cli") -> Iterator[Se
 
 
 @contextmanager
+def floor(folder: Path) -> Iterator[Served]:
+    """Serve what no server in Python can do without (`benchmarks.floor_server`)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unix = folder / "floor.socket"
+    command = [sys.executable, "-m", "benchmarks.floor_server", str(unix), str(folder / "floor.db")]
+    with _started(command, folder / "floor.log") as process:
+        _wait(process, unix.exists, folder / "floor.log")
+        yield Served(process=process, addresses={"unix": str(unix)})
+
+
+@contextmanager
 def cfssl(folder: Path) -> Iterator[Served]:
     """Serve cfssl's `sign` with a P-256 CA, certificates like ours. Raises CounterpartMissing."""
     program = _program("cfssl", "golang-cfssl")
