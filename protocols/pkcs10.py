@@ -28,6 +28,14 @@ class TakenApart(NamedTuple):
     parts: Parts
 
 
+class Proven(NamedTuple):
+    """A request whose sender holds its private key; what it asks for has not been read."""
+
+    taken: TakenApart
+    subject: x509.Name
+    public_key: CertificatePublicKeyTypes
+
+
 class Keyless(NamedTuple):
     """A request for a key as well: what it wishes, its own key that does not count, all it says."""
 
@@ -48,19 +56,24 @@ def decode(
     Raises Malformed, and EnrollmentError with UNSUPPORTED_ALGORITHM, BAD_CERTIFICATE_TEMPLATE
     or BAD_PROOF_OF_POSSESSION; nothing else, whatever the octets.
     """
-    return read(take_apart(request, limits, sha1=sha1), limits)
+    return read(prove(take_apart(request, limits, sha1=sha1)), limits)
 
 
 def take_apart(
     request: bytes, limits: DERLimits = DEFAULT_LIMITS, *, sha1: bool = False
 ) -> TakenApart:
-    """Do the first half of `decode`: the form, the algorithms, and the key's size and form."""
+    """Do the first third of `decode`: the form, the algorithms, and the key's size and form."""
     return _guarded(lambda: TakenApart(request, pkcs10_form.take_apart(request, limits, sha1=sha1)))
 
 
-def read(taken: TakenApart, limits: DERLimits = DEFAULT_LIMITS) -> CertificateRequest:
-    """Do the second half of `decode`: the proof of possession, and then what is asked for."""
-    return _guarded(lambda: _read(taken.request, taken.parts, limits))
+def prove(taken: TakenApart) -> Proven:
+    """Do the second third of `decode`: the proof of possession."""
+    return _guarded(lambda: _prove(taken))
+
+
+def read(proven: Proven, limits: DERLimits = DEFAULT_LIMITS) -> CertificateRequest:
+    """Do the last third of `decode`: what is asked for."""
+    return _guarded(lambda: _read(proven, limits))
 
 
 def decode_without_key(request: bytes, limits: DERLimits = DEFAULT_LIMITS) -> Keyless:
@@ -81,12 +94,18 @@ def _guarded(read: Callable[[], T]) -> T:
         raise Malformed(f"the certification request cannot be read: {error!s:.200}") from error
 
 
-def _read(request: bytes, parts: Parts, limits: DERLimits) -> CertificateRequest:
-    bare = _without_attributes(request, parts)
+def _prove(taken: TakenApart) -> Proven:
+    parts = taken.parts
+    bare = _without_attributes(taken.request, parts)
     public_key = bare.public_key()
     check_signature(bare, public_key, parts.key, parts.algorithm, parts.signature, parts.info)
+    return Proven(taken, bare.subject, public_key)
+
+
+def _read(proven: Proven, limits: DERLimits) -> CertificateRequest:
+    request, parts = proven.taken
     wishes = read_attributes(parts.attributes, limits) if parts.attributes else _NO_WISHES
-    return _request(request, bare.subject, wishes, public_key, parts.spki)
+    return _request(request, proven.subject, wishes, proven.public_key, parts.spki)
 
 
 def _decode_without_key(request: bytes, limits: DERLimits) -> Keyless:

@@ -50,6 +50,8 @@ class OpenedEnvelope:
     """Which of the keys opened it."""
     oaep: Digest | None = None
     """With key transport by OAEP, its digest; so that an answer can be closed likewise."""
+    unopened: bool = False
+    """The content is what was to be taken where the envelope does not open."""
 
 
 class _Envelope(NamedTuple):
@@ -96,6 +98,7 @@ def open_enveloped_data(
     keys: Iterable[RecipientKey],
     allowed: AbstractSet[ContentEncryption] = AES_CBC,
     limits: DERLimits = DEFAULT_LIMITS,
+    otherwise: bytes | None = None,
 ) -> OpenedEnvelope:
     """Open a ContentInfo with an EnvelopedData, BER or DER, that names one of the keys.
 
@@ -103,6 +106,7 @@ def open_enveloped_data(
     trying others would tell what fits. From there on, every failure is the same. A content key
     that cannot be decrypted, or has another length, is replaced by a random one, and all goes on
     as before (RFC 3218 §2.3.2): so nobody learns from us whether the padding of RSA was good.
+    With `otherwise` that failure is none: it is the content then, so that a caller can go on too.
 
     Raises Malformed, its finding "envelope_unopened" for that one failure, "envelope_not_for_us"
     when no recipient is ours; and UNSUPPORTED_ALGORITHM before anything is decrypted.
@@ -116,16 +120,23 @@ def open_enveloped_data(
         # Form that nobody foresaw. It all means the same.
         raise Malformed(f"the EnvelopedData cannot be read: {error!s:.200}") from error
     content = _decrypt(envelope, content_key)
+    unopened = content is None
+    if content is None:
+        content = otherwise
+    if content is None:
+        raise Malformed("the envelope cannot be opened", finding="envelope_unopened")
     return OpenedEnvelope(
         content_type=envelope.content_type,
         content=content,
         content_encryption=envelope.cipher,
         key=key,
         oaep=content_key.oaep,
+        unopened=unopened,
     )
 
 
-def _decrypt(envelope: _Envelope, wanted: ContentKey) -> bytes:
+def _decrypt(envelope: _Envelope, wanted: ContentKey) -> bytes | None:
+    """Give the content; None, without a cause, where there is none: that is nobody's business."""
     content_key = os.urandom(envelope.cipher.key_octets)
     try:
         decrypted = wanted.decrypt()
@@ -136,8 +147,7 @@ def _decrypt(envelope: _Envelope, wanted: ContentKey) -> bytes:
     try:
         return envelope.cipher.decrypt(content_key, envelope.vector, envelope.encrypted)
     except ValueError:
-        # Without its cause: what went wrong is nobody's business.
-        raise Malformed("the envelope cannot be opened", finding="envelope_unopened") from None
+        return None
 
 
 def _find(

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from protocols import der
 
+_KEPT = 16
+"""How many certificates are remembered: while a message is read, its own is asked for often."""
 _CONTEXT_0_PRIMITIVE = 0x80
 
 
@@ -85,8 +88,9 @@ def tagged_key_identifier(key_identifier: bytes) -> bytes:
     return der.encode(_CONTEXT_0_PRIMITIVE, key_identifier)
 
 
-def _fields(certificate: x509.Certificate) -> list[der.Element]:
+@lru_cache(maxsize=_KEPT)
+def _fields(certificate: x509.Certificate) -> tuple[der.Element, ...]:
     """Give the fields of TBSCertificate (RFC 5280 §4.1), from the serial number on."""
     (tbs,) = der.split(certificate.tbs_certificate_bytes)
     fields = der.split(tbs.content)
-    return fields[1:] if fields[0].tag == der.CONTEXT_0 else fields
+    return tuple(fields[1:] if fields[0].tag == der.CONTEXT_0 else fields)

@@ -1,15 +1,13 @@
 """PKCSReq and RenewalReq: a sealed certification request, and who proved what by sending it."""
 
 from dataclasses import replace
-from typing import NoReturn
 
 from enroll.credentials import ChallengePassword, Credential, SignerCertificate
 from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
 from protocols import pkcs10
 from protocols.cms.identifiers import public_key_info
-from protocols.limits import check_der
-from protocols.scep.envelopes import open_envelope, recipient_of
+from protocols.scep.envelopes import Opened, open_envelope, recipient_of
 from protocols.scep.exchange import SealedExchange
 from protocols.scep.message import PKIMessage
 from protocols.scep.messages import MessageType
@@ -35,19 +33,7 @@ def open_enrollment(message: PKIMessage, terms: Terms, origin: RequestOrigin) ->
             "a RenewalReq is signed with a certificate that is to be renewed",
             finding="signer_self_signed",
         )
-    try:
-        opened = open_envelope(message, terms)
-    except NotAuthenticated:
-        # How long a refusal takes must not tell what was sealed: as much is read.
-        decoy = terms.authorities[0].decoy
-        _is_of_signer(message, pkcs10.decode(decoy.request, terms.limits))
-        raise
-    wanted = _read_request(message, opened.content, terms)
-    if message.is_self_signed and not _is_of_signer(message, wanted):
-        raise NotAuthenticated(
-            "another key signed the message than the one in the request",
-            finding="signer_key_mismatch",
-        )
+    opened, wanted = _open_request(message, terms)
     return SealedExchange(
         request=EnrollmentRequest(
             origin=origin,
@@ -63,33 +49,50 @@ def open_enrollment(message: PKIMessage, terms: Terms, origin: RequestOrigin) ->
     )
 
 
-def _read_request(message: PKIMessage, content: bytes, terms: Terms) -> CertificateRequest:
-    """Read what was sealed. What is wrong with it is told only to whoever put it there.
+def _open_request(message: PKIMessage, terms: Terms) -> tuple[Opened, CertificateRequest]:
+    """Open the envelope and read the request: its form, its key, the proof, and what it asks for.
+
+    How long a refusal takes must not tell what was sealed (RFC 3218 §2.3). So whatever fails, all
+    goes on with the decoy, whose signature is wrong, and every refusal is made in one place: after
+    one request that cannot be read, one of good form, one proof that fails, and all attributes.
+    """
+    decoy = terms.authorities[0].decoy
+    opened = open_envelope(message, terms)
+    refused: EnrollmentError | None = opened.failure
+    unreadable: EnrollmentError | None = None
+    try:
+        taken = pkcs10.take_apart(opened.content, terms.limits, sha1=terms.options.legacy)
+    except EnrollmentError as error:
+        refused = unreadable = error
+        taken = pkcs10.take_apart(decoy.request, terms.limits)
+    if message.is_self_signed and taken.parts.spki != public_key_info(message.signer).whole:
+        refused = refused or _another_key()
+        taken = decoy.taken
+    try:
+        return opened, pkcs10.read(pkcs10.prove(taken), terms.limits)
+    except EnrollmentError as error:
+        pkcs10.read(decoy.proven, terms.limits)
+        if unreadable is None:
+            decoy.stumble(terms.limits)
+        raise _told(message, opened.content, refused or error) from error
+
+
+def _another_key() -> NotAuthenticated:
+    return NotAuthenticated(
+        "another key signed the message than the one in the request",
+        finding="signer_key_mismatch",
+    )
+
+
+def _told(message: PKIMessage, content: bytes, error: EnrollmentError) -> EnrollmentError:
+    """Give what is told: what is wrong in a request only to whoever put it there.
 
     Anybody may seal a captured envelope anew under his own signature: then his key is not in it.
     """
-    try:
-        taken = pkcs10.take_apart(content, terms.limits, sha1=terms.options.legacy)
-    except EnrollmentError as error:
-        pkcs10.read(terms.authorities[0].decoy, terms.limits)  # What would have followed.
-        _refuse(message, content, terms, error)
-    try:
-        return pkcs10.read(taken, terms.limits)
-    except EnrollmentError as error:
-        _refuse(message, content, terms, error)
-
-
-def _refuse(message: PKIMessage, content: bytes, terms: Terms, error: EnrollmentError) -> NoReturn:
-    # Either half ends before its end, and about so much of it is left.
-    check_der(terms.authorities[0].decoy.request, terms.limits)
-    own = message.is_self_signed and public_key_info(message.signer).whole in content
+    own = public_key_info(message.signer).whole in content and message.is_self_signed
     if own and error.reason in _TOLD:
-        raise error
-    raise NotAuthenticated(error.detail, finding=error.finding) from error
-
-
-def _is_of_signer(message: PKIMessage, wanted: CertificateRequest) -> bool:
-    return wanted.spki == public_key_info(message.signer).whole
+        return error
+    return NotAuthenticated(error.detail, finding=error.finding)
 
 
 def _credentials(message: PKIMessage, wanted: CertificateRequest) -> tuple[Credential, ...]:

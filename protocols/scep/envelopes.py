@@ -2,6 +2,7 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -18,14 +19,19 @@ from protocols.scep.message import PKIMessage
 from protocols.scep.messages import RegistrationAuthority
 from protocols.scep.terms import Terms
 
+_UNOPENED = partial(NotAuthenticated, "the envelope cannot be opened", finding="envelope_unopened")
 _LEGACY = AES_CBC | {ContentEncryption.DES_EDE3_CBC, ContentEncryption.DES_CBC}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What was in an envelope, whose key opened it, and how it was closed."""
+    """What was in an envelope, whose key opened it, and how it was closed.
+
+    If there is a failure then the content is a decoy, and refused: with that failure.
+    """
 
     content: bytes = field(repr=False)
+    failure: NotAuthenticated | None
     authority: RegistrationAuthority
     content_encryption: ContentEncryption
     oaep: Digest | None
@@ -45,8 +51,8 @@ def allowed_ciphers(options: SCEPOptions) -> AbstractSet[ContentEncryption]:
 def open_envelope(message: PKIMessage, terms: Terms) -> Opened:
     """Open what is sealed to one of our RA certificates.
 
-    Raises UNSUPPORTED_ALGORITHM before anything is decrypted. Whatever fails then is one and the
-    same, as is every fault of what was sealed: NotAuthenticated.
+    Raises UNSUPPORTED_ALGORITHM before anything is decrypted, and NotAuthenticated for what anybody
+    can see. Whether it opened, nobody must: all goes on with a decoy.
     """
     used = _Used()
     keys = [(_transport_key(each, used), each) for each in terms.authorities]
@@ -56,6 +62,7 @@ def open_envelope(message: PKIMessage, terms: Terms) -> Opened:
             keys=[key for key, _ in keys],
             allowed=allowed_ciphers(terms.options),
             limits=terms.limits,
+            otherwise=terms.authorities[0].decoy.request,
         )
     except EnrollmentError as error:
         if error.reason is FailureReason.UNSUPPORTED_ALGORITHM:
@@ -67,6 +74,7 @@ def open_envelope(message: PKIMessage, terms: Terms) -> Opened:
         )
     return Opened(
         content=opened.content,
+        failure=_UNOPENED() if opened.unopened else None,
         authority=next(authority for key, authority in keys if key is opened.key),
         content_encryption=opened.content_encryption,
         oaep=used.oaep,

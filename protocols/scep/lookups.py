@@ -1,6 +1,5 @@
 """CertPoll, GetCert and GetCRL: what a message asks about, and the list that is published."""
 
-from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 
@@ -88,16 +87,13 @@ def _open(
 ) -> tuple[Opened, list[der.Element]]:
     """Open the envelope, and take apart what is in it.
 
-    How long it takes to refuse must not tell what was sealed: where nothing can be taken apart,
-    something else is.
+    Raises NotAuthenticated. What did not open is a decoy, and no such thing.
     """
+    opened = open_envelope(message, terms)
     try:
-        opened = open_envelope(message, terms)
-    except NotAuthenticated:
-        with suppress(NotAuthenticated):
-            _split(terms.authorities[0].decoy.request, tags, terms)
-        raise
-    return opened, _split(opened.content, tags, terms)
+        return opened, _split(opened.content, tags, terms)
+    except NotAuthenticated as error:
+        raise (opened.failure or error) from error
 
 
 def _split(content: bytes, tags: tuple[int, ...], terms: Terms) -> list[der.Element]:

@@ -6,16 +6,13 @@ from enum import IntEnum, StrEnum
 from typing import Protocol, Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import AttributeOID
 
 from enroll.options import SCEPOptions
-from protocols import pkcs10
 from protocols.cms.digests import Digest
 from protocols.cms.signed_data import Signer
-from protocols.pkcs10 import TakenApart
+from protocols.scep.decoy import Decoy
 
 PKI_MESSAGE = "application/x-pki-message"
 CA_CERTIFICATE = "application/x-x509-ca-cert"
@@ -83,31 +80,24 @@ class FailInfo(IntEnum):
 class RegistrationAuthority:
     """Who takes the messages in and signs the answers, so that no CA key decrypts (RFC 8894 §7.2).
 
-    `key` decrypts; `signers` signs, by digest. `decoy` is a certification request that is read in
-    place of one that cannot be, so that a refusal takes as long whatever it is for; taken apart, it
-    is read in place of one that is of no good form.
+    `key` decrypts; `signers` signs, by digest; `decoy` is read where a request cannot be.
     """
 
     certificate: x509.Certificate
     der: bytes
     key: rsa.RSAPrivateKey
     signers: Mapping[Digest, Signer]
-    decoy: TakenApart
+    decoy: Decoy
 
     @classmethod
     def holding(cls, certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> Self:
         """Open and sign with a key that this process holds."""
-        decoy = (
-            x509.CertificateSigningRequestBuilder()
-            .subject_name(certificate.subject)
-            .add_attribute(AttributeOID.CHALLENGE_PASSWORD, bytes(24).hex().encode()[:24])
-        )
         return cls(
             certificate=certificate,
             der=certificate.public_bytes(Encoding.DER),
             key=key,
             signers={each: Signer.holding(certificate, key, digest=each) for each in Digest},
-            decoy=pkcs10.take_apart(decoy.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)),
+            decoy=Decoy.made_with(certificate.subject, key),
         )
 
 
