@@ -13,8 +13,8 @@ from tests.support.scep import FixedServices, a_scep_wire, send
 from tests.support.scep_causes import lasting, makers
 
 KINDS = (19, 20, 21, 22)
-SPREAD = 0.08
-"""More than the steps in which a damaged request ends earlier or later."""
+SPREAD = 0.03
+"""More than the steps in which a damaged request ends earlier or later, and what is done once."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
