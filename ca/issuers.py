@@ -143,8 +143,12 @@ def signature_hash_for(key: CertificateIssuerPrivateKeyTypes) -> SignatureHash |
             raise ValueError(f"a CA cannot sign with a {type(key).__name__}")
 
 
+def crl_location(public_http_url: str, issuer: str) -> str:
+    return f"{public_http_url}/crl/{issuer}.crl"
+
+
 def crl_distribution_points(public_http_url: str, issuer: str) -> x509.CRLDistributionPoints:
-    location = x509.UniformResourceIdentifier(f"{public_http_url}/crl/{issuer}.crl")
+    location = x509.UniformResourceIdentifier(crl_location(public_http_url, issuer))
     return x509.CRLDistributionPoints(
         [
             x509.DistributionPoint(

@@ -33,6 +33,8 @@ _NO_REQUEST_YET = CertificateRequest(
 )
 """It claims nothing, and its key is nobody's."""
 
+_SECRET_SHARED = "secret_shared"  # noqa: S105 - a finding
+
 
 class Inquiries:
     """Tells a proven device the names that the registry gives it, anybody else what all are told.
@@ -73,7 +75,9 @@ async def _described_for(
     except AuthorityUnavailable:
         raise
     except EnrollmentError as error:
-        return replace(_described(addressed, None), refused=error)
+        shared = error.finding == _SECRET_SHARED
+        is_member = shared or trace.registration_authority is not None
+        return replace(_described(addressed, None), refused=error, is_member=is_member)
 
 
 async def _addressed(
@@ -95,7 +99,7 @@ async def _device(
     """Prove a device that could enroll now, and no other than this. Raises EnrollmentError."""
     step = await identify(await authenticate(addressed, uow, trace), uow, trace)
     if step.authenticated.authentication.kind is CredentialKind.GROUP_SECRET:
-        raise NotAuthorized("any member of the group could ask so", finding="secret_shared")
+        raise NotAuthorized("any member of the group could ask so", finding=_SECRET_SHARED)
     shown = step.authenticated.presented
     on_hold = shown is not None and shown.status is CertificateStatus.ON_HOLD
     if on_hold or step.device.status is DeviceStatus.DISABLED:
@@ -108,4 +112,8 @@ def _described(addressed: Addressed, device: Device | None) -> Described:
     template = addressed.policy.certificate_profiles[
         (profile.tenant_id, profile.certificate_profile)
     ]
-    return Described(profile=profile, requirements=requirements_of(profile, template, device))
+    return Described(
+        profile=profile,
+        certificate_profile=template,
+        requirements=requirements_of(profile, template, device),
+    )

@@ -6,7 +6,7 @@ from enroll.certificates import CertificateRecord
 from enroll.credentials import CredentialKind
 from enroll.failures import EnrollmentError, FailureReason
 from enroll.key_generation import GeneratedKey
-from enroll.profiles import EnrollmentProfile
+from enroll.profiles import CertificateProfile, EnrollmentProfile
 from enroll.requirements import RequestRequirements
 
 
@@ -59,9 +59,13 @@ EnrollmentResult = Issued | Pending | Rejected
 class Described:
     """What a request to this profile should hold; of a device only where it was proven.
 
-    `refused` says why it was not; `requirements` are then what anybody is told.
+    `refused` says why it was not; `requirements` are then what anybody is told. Whoever asks is a
+    `member` all the same who has proven to be one of many: of a group, or an authority that has
+    not said for whom it asks.
     """
 
     profile: EnrollmentProfile
+    certificate_profile: CertificateProfile
     requirements: RequestRequirements
     refused: EnrollmentError | None = None
+    is_member: bool = True

@@ -3,10 +3,13 @@
 import hmac
 from collections.abc import Callable
 
+from enroll.certificates import RevocationList
 from enroll.profiles import EnrollmentProfile, ProtocolName
 from enroll.stages.address import default_profile
 from protocols.cmp.nonces import SenderNonces
 from protocols.cmp.protection import Signer
+from protocols.cmp.support_values import CRLSource, RootUpdate
+from server.cmp_support import CMPSupport
 from server.home import HomeError
 from server.labels import PolicyMirror
 from server.service_certificates import ServiceCertificate, ServiceIdentity
@@ -21,10 +24,12 @@ class CMPServices:
         mirror: PolicyMirror,
         signer: ServiceCertificate,
         ca_certificates: Callable[[], tuple[bytes, ...]],
+        support: CMPSupport,
     ) -> None:
         self._mirror = mirror
         self._certificate = signer
         self._ca_certificates = ca_certificates
+        self._support = support
         self._made: tuple[ServiceIdentity, Signer] | None = None
 
     def profile(self, label: str | None) -> EnrollmentProfile | None:
@@ -48,6 +53,15 @@ class CMPServices:
 
     def ca_certificates(self) -> tuple[bytes, ...]:
         return self._ca_certificates()
+
+    def root_update(self, root: bytes | None) -> RootUpdate | None:
+        return self._support.root_update(root)
+
+    def current_crl(self) -> RevocationList | None:
+        return self._support.current_crl()
+
+    def revocation_list(self, source: CRLSource) -> RevocationList | None:
+        return self._support.revocation_list(source)
 
 
 def sender_nonces(nonce_key: bytes) -> SenderNonces:

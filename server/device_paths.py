@@ -16,6 +16,7 @@ from protocols.scep.handler import SCEPHandler
 from protocols.wire import ProtocolHandler
 from server.backoff import Backoff
 from server.cmp import CMPServices, sender_nonces
+from server.cmp_support import CMPSupport
 from server.exchange import ProtocolEndpoint
 from server.http.routes import Mount
 from server.key_packages import key_package_signer
@@ -102,6 +103,11 @@ class DevicePaths:
             mirror=self._mirror,
             signer=self._services.of(MESSAGE_SIGNER),
             ca_certificates=self._works.ca_certificates,
+            support=CMPSupport(
+                lambda: self._works.authorities.now,
+                self._crls,
+                self._works.office.config.server.public_http_url,
+            ),
         )
         nonces = sender_nonces(self._works.office.secrets.nonce_key)
         handler = CMPHandler(services=services, nonces=nonces)

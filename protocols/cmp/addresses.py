@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
-from protocols.cmp.messages import BodyType
+from protocols.cmp.messages import (
+    CA_CERTS,
+    CERT_REQ_TEMPLATE,
+    CRL_STATUS_LIST,
+    ROOT_CA_CERT,
+    BodyType,
+)
 
 PATHS_KEPT = 256
 NAME_CHARACTERS = 64
@@ -23,6 +29,14 @@ OPERATIONS: Mapping[str, BodyType] = {
 }
 """What a message must be that comes to an address with this label, when it begins an exchange."""
 
+INFO_TYPES: Mapping[str, bytes] = {
+    "getcacerts": CA_CERTS,
+    "getrootupdate": ROOT_CA_CERT,
+    "getcertreqtemplate": CERT_REQ_TEMPLATE,
+    "getcrls": CRL_STATUS_LIST,
+}
+"""What a genm must ask for at such an address (RFC 9483 §6.1)."""
+
 _PROFILE = "p"
 
 
@@ -32,6 +46,7 @@ class Address:
 
     profile: str | None = None
     operation: BodyType | None = None
+    info_type: bytes | None = None
     is_known: bool = True
 
 
@@ -47,7 +62,12 @@ def read_address(path: str) -> Address:
     if not segments:
         return Address(profile=profile)
     is_known = len(segments) == 1 and segments[0] in OPERATIONS
-    return Address(profile=profile, operation=OPERATIONS.get(segments[0]), is_known=is_known)
+    return Address(
+        profile=profile,
+        operation=OPERATIONS.get(segments[0]),
+        info_type=INFO_TYPES.get(segments[0]),
+        is_known=is_known,
+    )
 
 
 def printable(text: str) -> str:

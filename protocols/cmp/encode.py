@@ -114,7 +114,7 @@ def encode_poll_response(
     cert_req_ids: Iterable[int], check_after: int, reason: str | None = None
 ) -> bytes:
     """Write the body of pollRep: ask again after so many seconds (RFC 9810 §5.3.22)."""
-    texts = _texts([reason]) if reason is not None else b""
+    texts = encode_texts([reason]) if reason is not None else b""
     seconds = _integer(check_after)
     entries = [der.encode(der.SEQUENCE, _integer(each), seconds, texts) for each in cert_req_ids]
     return der.encode(BodyType.POLL_REP.tag, der.encode(der.SEQUENCE, *entries))
@@ -158,7 +158,7 @@ def encode_status(status: PKIStatusInfo) -> bytes:
     return der.encode(
         der.SEQUENCE,
         _integer(status.status),
-        _texts(status.texts) if status.texts else b"",
+        encode_texts(status.texts) if status.texts else b"",
         _fail_info(status.fail_info) if status.fail_info else b"",
     )
 
@@ -182,7 +182,7 @@ def _encode_header(header: PKIHeader, algorithm: bytes | None) -> bytes:
         _octets(header.transaction_id),
         _octets(header.sender_nonce),
         _octets(header.recip_nonce),
-        _texts(header.free_text) if header.free_text else None,
+        encode_texts(header.free_text) if header.free_text else None,
         _general_info(header),
     )
     return der.encode(
@@ -205,7 +205,7 @@ def _general_info(header: PKIHeader) -> bytes | None:
     if header.confirm_wait_time is not None:
         infos.append(_info(CONFIRM_WAIT_TIME, _time(header.confirm_wait_time)))
     if header.cert_profile:
-        infos.append(_info(CERT_PROFILE, _texts(header.cert_profile)))
+        infos.append(_info(CERT_PROFILE, encode_texts(header.cert_profile)))
     if header.originals is not None:
         infos.append(_info(ORIG_PKI_MESSAGE, header.originals))
     return der.encode(der.SEQUENCE, *infos) if infos else None
@@ -224,7 +224,8 @@ def _time(time: datetime) -> bytes:
     return der.encode(_GENERALIZED_TIME, text.encode())
 
 
-def _texts(texts: Iterable[str]) -> bytes:
+def encode_texts(texts: Iterable[str]) -> bytes:
+    """Write RFC 9810 §5.1.1 PKIFreeText, or any other SEQUENCE OF UTF8String."""
     return der.encode(der.SEQUENCE, *[der.encode(_UTF8_STRING, each.encode()) for each in texts])
 
 

@@ -90,6 +90,25 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
     ),
     "request_count": (FailInfo.BAD_REQUEST, "Ask for one certificate in a message."),
     "request_number": (FailInfo.BAD_REQUEST, "The certReqId is not the one that it must be."),
+    "info_value": (
+        FailInfo.BAD_REQUEST,
+        "A question in the genm has a value that it must not have, or lacks the one it must.",
+    ),
+    "question_twice": (FailInfo.BAD_REQUEST, "Ask for each thing once in a message."),
+    "question_count": (FailInfo.BAD_REQUEST, "Ask for one thing in a message, and for one known."),
+    "language_unknown": (FailInfo.BAD_REQUEST, "Texts are written in English (en) here."),
+    "passphrase_unsupported": (
+        FailInfo.BAD_REQUEST,
+        "Passphrases for revocations are not kept here; revoke with the certificate.",
+    ),
+    "cert_profile_unknown": (
+        FailInfo.BAD_CERT_TEMPLATE,
+        "certProfile names no profile that is served here.",
+    ),
+    "cert_profile_contradiction": (
+        FailInfo.BAD_CERT_TEMPLATE,
+        "certProfile and the address name different profiles.",
+    ),
     "transaction_unknown": (FailInfo.BAD_REQUEST, "There is no such transaction."),
     "transaction_state": (
         FailInfo.BAD_REQUEST,

@@ -1,6 +1,6 @@
 """CMP at its seam: `WireRequest` to `Exchange`, `EnrollmentResult` to `WireResponse`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enroll.failures import AuthorityUnavailable, EnrollmentError, FailureReason, Malformed
 from enroll.profiles import EnrollmentProfile, ProtocolName
@@ -9,20 +9,22 @@ from enroll.result import Rejected
 from protocols.cmp import failures
 from protocols.cmp.addresses import Address, printable, read_address
 from protocols.cmp.bodies import decode_body
+from protocols.cmp.cert_profile import check_count, profile_named, unknown_profile
 from protocols.cmp.decode import decode
 from protocols.cmp.encode import MEDIA_TYPE, SUPPORTED_VERSIONS
 from protocols.cmp.enrollments import ANSWERS, Asked, number_of, open_enrollment
 from protocols.cmp.followups import open_confirmation, open_poll
-from protocols.cmp.messages import BodyType, PKIMessage
+from protocols.cmp.messages import REV_PASSPHRASE, BodyType, PKIMessage
 from protocols.cmp.nonces import LEAST_OCTETS, SenderNonces
 from protocols.cmp.protection import check_protection, is_mac
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import Sender, by_mac, by_signature
 from protocols.cmp.services import Services
 from protocols.cmp.strictness import FOLLOWING, check_extra_certs, check_message
+from protocols.cmp.support import open_support
 from protocols.cmp.terms import Terms
 from protocols.limits import DEFAULT_LIMITS, DERLimits
-from protocols.wire import Exchange, WireRequest, WireResponse
+from protocols.wire import Exchange, Question, WireRequest, WireResponse
 
 UNREAD = "PKIMessage"
 _NAMES = {
@@ -50,17 +52,19 @@ class CMPHandler:
     nonces: SenderNonces
     limits: DERLimits = DEFAULT_LIMITS
 
-    def receive(self, wire: WireRequest) -> Exchange:
+    def receive(self, wire: WireRequest) -> Exchange | Question:
         """Decode a message. Raises ProtocolViolation, EnrollmentError for one that is refused."""
         address = self._address(wire)
-        profile = self._profile(wire, address)
+        self._check_profile(wire, address)
         _check_http(wire)
         message = self._read(wire)
         reply = self._reply(wire, message)
         _check_header(message)
+        label, profile = self._named(message, address)
         check_message(message, profile.cmp, wire.received_at)
         _check_operation(message, address)
         body = decode_body(message, self.limits)
+        check_count(message.header, body)
         sender = _sender(message)
         check_extra_certs(message, sender, profile.cmp)
         asked = Asked(
@@ -68,7 +72,7 @@ class CMPHandler:
             body=body,
             sender=sender,
             reply=reply,
-            origin=self._origin(wire, message),
+            origin=replace(self._origin(wire, message), profile=label),
         )
         terms = Terms(
             profile=profile,
@@ -82,6 +86,8 @@ class CMPHandler:
                 return open_poll(asked, terms, self.nonces)
             case BodyType.CERT_CONF:
                 return open_confirmation(asked, self.nonces)
+            case BodyType.GENM:
+                return open_support(asked, self.services, address.info_type)
             case _:
                 raise Malformed(
                     f"a message of type {message.body_type.name.lower()} is not served here",
@@ -132,12 +138,19 @@ class CMPHandler:
             raise failures.unknown_path(wire.correlation_id, f"nothing is at {wire.path[:80]!r}")
         return address
 
-    def _profile(self, wire: WireRequest, address: Address) -> EnrollmentProfile:
-        profile = self.services.profile(address.profile)
+    def _named(self, message: PKIMessage, address: Address) -> tuple[str | None, EnrollmentProfile]:
+        """Find the profile that message and address name. Raises PolicyViolation."""
+        label = profile_named(message.header, address.profile)
+        profile = self.services.profile(label)
         if profile is None:
+            raise unknown_profile()
+        return label, profile
+
+    def _check_profile(self, wire: WireRequest, address: Address) -> None:
+        """Demand that the address leads somewhere. Raises ProtocolViolation."""
+        if self.services.profile(address.profile) is None:
             name = printable(address.profile or "")
             raise failures.unknown_profile(wire.correlation_id, name)
-        return profile
 
     def _read(self, wire: WireRequest) -> PKIMessage:
         """Read the message; where there is none, HTTP says so. Raises ProtocolViolation."""
@@ -177,6 +190,8 @@ def _check_header(message: PKIMessage) -> None:
         raise Malformed("there is no transactionID", finding="transaction_id_missing")
     if header.sender_nonce is None or len(header.sender_nonce) < LEAST_OCTETS:
         raise Malformed("the senderNonce is missing or short", finding="sender_nonce")
+    if REV_PASSPHRASE in header.general_info:  # RFC 9810 §B: an error, where it is not confirmed.
+        raise Malformed("no passphrases are kept here", finding="passphrase_unsupported")
 
 
 def _check_operation(message: PKIMessage, address: Address) -> None:

@@ -4,8 +4,10 @@ from typing import Protocol
 
 from cryptography import x509
 
+from enroll.certificates import RevocationList
 from enroll.profiles import EnrollmentProfile
 from protocols.cmp.protection import Signer
+from protocols.cmp.support_values import CRLSource, RootUpdate
 
 
 class Services(Protocol):
@@ -21,6 +23,18 @@ class Services(Protocol):
 
     def ca_certificates(self) -> tuple[bytes, ...]:
         """Give the issuing CA's certificate and all above it, DER."""
+        ...
+
+    def root_update(self, root: bytes | None) -> RootUpdate | None:
+        """Give what follows a root, DER, or whichever is being replaced; None if nothing does."""
+        ...
+
+    def current_crl(self) -> RevocationList | None:
+        """Give the list of the CA that issues now; none before one is made."""
+        ...
+
+    def revocation_list(self, source: CRLSource) -> RevocationList | None:
+        """Give the list that a source means, if it is one of ours."""
         ...
 
 

@@ -80,14 +80,14 @@ def _validity(content: bytes) -> tuple[datetime | None, datetime | None]:
     for part in der.split(content):
         if part.tag not in {_NOT_BEFORE, _NOT_AFTER} or any(each >= part.tag for each in times):
             raise Malformed("the template's validity holds something else than its two times")
-        times[part.tag] = _time(part.content)
+        times[part.tag] = read_time(part.content)
     if not times:
         raise Malformed("the template's validity is empty")
     return times.get(_NOT_BEFORE), times.get(_NOT_AFTER)
 
 
-def _time(content: bytes) -> datetime:
-    """Read a Time in the forms of RFC 5280 §4.1.2.5, which are DER's."""
+def read_time(content: bytes) -> datetime:
+    """Read the one Time in a content, in the forms of RFC 5280 §4.1.2.5, which are DER's."""
     parts = der.split(content)
     digits = parts[0].content[:-1] if len(parts) == 1 else b""
     if len(parts) == 1 and parts[0].content[-1:] == b"Z" and digits.isdigit():
@@ -96,7 +96,7 @@ def _time(content: bytes) -> datetime:
             text = ("19" if int(text[:2]) >= _CENTURY_TURNS else "20") + text
         if parts[0].tag in {_UTC_TIME, _GENERALIZED_TIME} and len(text) == _TIME_DIGITS:
             return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    raise Malformed("the template's validity holds no time")
+    raise Malformed("there is something else where a Time should be")
 
 
 _TIME_DIGITS = 14

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from pyasn1.codec.der import decoder, encoder
 from pyasn1_modules import rfc4210
 
+from enroll.certificates import RevocationList
 from enroll.options import CMPOptions
 from enroll.profiles import EnrollmentProfile
 from protocols.cmp.encode import MEDIA_TYPE, directory_name, encode_message
@@ -18,6 +19,7 @@ from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType, PKIHeader
 from protocols.cmp.nonces import SenderNonces
 from protocols.cmp.protection import Protection, Signer
+from protocols.cmp.support_values import CRLSource, RootUpdate
 from protocols.wire import WireRequest
 from tests.support.builders import an_enrollment_profile
 from tests.support.csr import Key, a_key, a_name, sequence, tlv
@@ -153,6 +155,17 @@ class FixedServices:
 
     def ca_certificates(self) -> tuple[bytes, ...]:
         return ()
+
+    def root_update(self, root: bytes | None) -> RootUpdate | None:
+        del root
+        return None
+
+    def current_crl(self) -> RevocationList | None:
+        return None
+
+    def revocation_list(self, source: CRLSource) -> RevocationList | None:
+        del source
+        return None
 
 
 def a_handler(options: CMPOptions | None = None) -> CMPHandler:

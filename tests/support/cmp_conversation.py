@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from multidict import CIMultiDict
 from pyasn1.codec.der import encoder
 
+from ca.crl import make_crl
+from enroll.certificates import RevocationList
 from enroll.profiles import EnrollmentProfile, ProtocolName
 from enroll.request import Operation
 from enroll.stages.address import default_profile
@@ -24,6 +26,7 @@ from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType, PKIHeader
 from protocols.cmp.nonces import SenderNonces
 from protocols.cmp.protection import Protection, Signer
+from protocols.cmp.support_values import CRLSource, RootUpdate
 from protocols.wire import WireRequest, WireResponse
 from server.backoff import Backoff
 from server.exchange import ProtocolEndpoint
@@ -55,6 +58,10 @@ FAIL_INFO = {
 """The bits of PKIFailureInfo, written once more."""
 
 
+CRL_PLACE = "http://localhost:8080/crl/issuing.crl"
+"""Where the test issuer's list is published."""
+
+
 @cache
 def a_message_signer() -> Signer:
     """Make who signs the answers, under the test issuer."""
@@ -71,6 +78,29 @@ def a_message_signer() -> Signer:
         .sign(issuer.key, hashes.SHA256())
     )
     return Signer.holding(certificate, key, chain=(issuer.certificate,))
+
+
+@cache
+def a_revocation_list() -> RevocationList:
+    """Make the list of the test issuer, with nothing on it."""
+    return make_crl(
+        an_issuer(),
+        [],
+        number=1,
+        this_update=START,
+        next_update=START + timedelta(days=1),
+        revocation_version=0,
+    )
+
+
+@cache
+def a_root_update() -> RootUpdate:
+    """Make a change of roots; any three certificates will do."""
+    issuer = an_issuer()
+    signer = a_message_signer()
+    return RootUpdate(
+        new_with_new=issuer.der, new_with_old=issuer.chain[-1], old_with_new=signer.extra_certs[0]
+    )
 
 
 @dataclass
@@ -90,6 +120,17 @@ class FixedServices:
     def ca_certificates(self) -> tuple[bytes, ...]:
         issuer = an_issuer()
         return (issuer.der, *issuer.chain)
+
+    def root_update(self, root: bytes | None) -> RootUpdate | None:
+        return a_root_update() if root in {None, a_root_update().old_with_new} else None
+
+    def current_crl(self) -> RevocationList | None:
+        return a_revocation_list()
+
+    def revocation_list(self, source: CRLSource) -> RevocationList | None:
+        name = an_issuer().certificate.subject.public_bytes()
+        is_ours = CRL_PLACE in source.urls or name in source.issuers
+        return a_revocation_list() if is_ours else None
 
 
 async def an_endpoint(site: Site, *, burst: int = 0) -> ProtocolEndpoint:

@@ -392,7 +392,9 @@ async def test_cmp_H1_H8_H9_a_header_has_what_it_must(
     assert not await site.certificates()
 
 
-@pytest.mark.parametrize("kind", [each for each in BodyType if each.name not in "IR CR KUR P10CR"])
+@pytest.mark.parametrize(
+    "kind", [each for each in BodyType if each.name not in "IR CR KUR P10CR GENM"]
+)
 async def test_cmp_H17_a_message_out_of_its_place_is_refused(kind: BodyType) -> None:
     site = await open_site()
     client, _ = await a_client(site)

@@ -217,7 +217,7 @@ CASES: dict[str, tuple[Callable[[], bytes], FailInfo | None, FailInfo | None]] =
     "two names in certProfile": (
         lambda: with_infos((CERT_PROFILE, sequence(tlv(0x0C, b"one"), tlv(0x0C, b"two")))),
         FailInfo.BAD_REQUEST,
-        None,
+        FailInfo.BAD_REQUEST,
     ),
 }
 
