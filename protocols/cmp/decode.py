@@ -172,7 +172,7 @@ def _header(header: der.Element) -> PKIHeader:
     version, sender, recipient, *rest = parts
     if version.tag != der.INTEGER or not _is_name(sender) or not _is_name(recipient):
         raise Malformed("a PKIHeader does not begin with a version, a sender and a recipient")
-    _check_sender(sender)
+    check_sender(sender)
     fields = _optional(rest)
     time, algorithm = fields.get(_MESSAGE_TIME), fields.get(_PROTECTION_ALG)
     free_text, infos = fields.get(_FREE_TEXT), fields.get(_GENERAL_INFO)
@@ -204,7 +204,7 @@ def _is_name(element: der.Element) -> bool:
     return element.tag & 0xC0 == _CONTEXT and element.tag & 0x1F <= 8  # noqa: PLR2004 - registeredID
 
 
-def _check_sender(sender: der.Element) -> None:
+def check_sender(sender: der.Element) -> None:
     """Demand a name of good form, for every answer repeats it (RFC 9483 §5.1)."""
     if sender.tag in _TEXT_NAMES and sender.content.isascii():
         return

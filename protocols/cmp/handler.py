@@ -14,10 +14,11 @@ from protocols.cmp.decode import decode
 from protocols.cmp.encode import MEDIA_TYPE, SUPPORTED_VERSIONS
 from protocols.cmp.enrollments import ANSWERS, Asked, number_of, open_enrollment
 from protocols.cmp.followups import open_confirmation, open_poll
-from protocols.cmp.messages import REV_PASSPHRASE, BodyType, PKIMessage
+from protocols.cmp.messages import REV_PASSPHRASE, BodyType, PKIHeader, PKIMessage
 from protocols.cmp.nonces import LEAST_OCTETS, SenderNonces
 from protocols.cmp.protection import check_protection, is_mac
 from protocols.cmp.reply import Reply
+from protocols.cmp.salvage import salvage_header
 from protocols.cmp.senders import Sender, by_mac, by_signature
 from protocols.cmp.services import Services
 from protocols.cmp.strictness import FOLLOWING, check_extra_certs, check_message
@@ -58,7 +59,7 @@ class CMPHandler:
         self._check_profile(wire, address)
         _check_http(wire)
         message = self._read(wire)
-        reply = self._reply(wire, message)
+        reply = self._reply(wire, message.header)
         _check_header(message)
         label, profile = self._named(message, address)
         check_message(message, profile.cmp, wire.received_at)
@@ -101,14 +102,16 @@ class CMPHandler:
         """
         if rejected.reason is FailureReason.RATE_LIMITED:
             return failures.encode_http(rejected)
-        try:
-            message = decode(wire.body, self.limits)
-            reply = self._reply(wire, message)
-        except EnrollmentError:
+        header, kind = self._salvage(wire)
+        if header is None:
             return failures.encode_http(rejected)
-        answer = ANSWERS.get(message.body_type)
-        if answer is not None and rejected.reason in _IN_THE_BODY:
-            return reply.rejection(rejected, answer, number_of(message.body_type))
+        try:
+            reply = self._reply(wire, header)
+        except AuthorityUnavailable:
+            return failures.encode_http(rejected)
+        answer = ANSWERS.get(kind) if kind is not None else None
+        if kind is not None and answer is not None and rejected.reason in _IN_THE_BODY:
+            return reply.rejection(rejected, answer, number_of(kind))
         return reply.error(rejected)
 
     def origin(self, wire: WireRequest) -> RequestOrigin:
@@ -153,21 +156,32 @@ class CMPHandler:
             raise failures.unknown_profile(wire.correlation_id, name)
 
     def _read(self, wire: WireRequest) -> PKIMessage:
-        """Read the message; where there is none, HTTP says so. Raises ProtocolViolation."""
+        """Read the message; where not even a header is, HTTP says so.
+
+        Raises ProtocolViolation, EnrollmentError.
+        """
         try:
             return decode(wire.body, self.limits)
         except EnrollmentError as error:
+            if salvage_header(wire.body, self.limits) is not None:
+                raise
             raise failures.unreadable(wire.correlation_id, error.finding, error.detail) from error
 
-    def _reply(self, wire: WireRequest, message: PKIMessage) -> Reply:
+    def _salvage(self, wire: WireRequest) -> tuple[PKIHeader | None, BodyType | None]:
+        """Give the header to answer to, and the type of the body, if there is so much to read."""
+        try:
+            message = decode(wire.body, self.limits)
+        except EnrollmentError:
+            return salvage_header(wire.body, self.limits), None
+        return message.header, message.body_type
+
+    def _reply(self, wire: WireRequest, header: PKIHeader) -> Reply:
         signer = self.services.signer()
         if signer is None:
             raise AuthorityUnavailable(
                 "there is no certificate to sign messages with yet", finding="signer_missing"
             )
-        return Reply(
-            request=message.header, signer=signer, nonces=self.nonces, now=wire.received_at
-        )
+        return Reply(request=header, signer=signer, nonces=self.nonces, now=wire.received_at)
 
 
 def _check_http(wire: WireRequest) -> None:

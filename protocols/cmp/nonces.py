@@ -11,6 +11,7 @@ LEAST_OCTETS = 16
 """RFC 9483 §3.1: 128 bits."""
 
 _RANDOM_OCTETS = 16
+_MARK_OCTETS = 8
 _SEAL_OCTETS = 16
 
 
@@ -37,30 +38,41 @@ class Turn:
 class SenderNonces:
     """Makes nonces, and knows those of every worker that has the key.
 
-    A nonce is random octets and a seal over them, the transactionID and the turn. So a certConf or
-    pollReq that carries it as recipNonce (RFC 9483 §3.1) follows that answer and no other.
+    A nonce is random octets, a mark of the nonce that it answers, and a seal over both, the
+    transactionID and the turn. So a certConf or pollReq that carries it as recipNonce (RFC 9483
+    §3.1) follows that answer and no other, and shows whether its own nonce is the one before.
     """
 
     key: bytes = field(repr=False)
     randomness: Callable[[int], bytes] = os.urandom
 
-    def make(self, transaction_id: bytes, turn: Turn) -> bytes:
-        head = self.randomness(_RANDOM_OCTETS)
+    def make(self, transaction_id: bytes, turn: Turn, answered: bytes | None) -> bytes:
+        """Make the nonce of an answer; `answered` is the senderNonce of what it answers."""
+        fresh = self.randomness(_RANDOM_OCTETS)
+        head = fresh + self._mark(fresh, answered or b"")
         return head + self._seal(head, transaction_id, turn)
 
     def turn(
         self, nonce: bytes | None, transaction_id: bytes, turns: Iterable[Turn]
     ) -> Turn | None:
         """Tell at which of these turns the nonce was given; None if at none of them."""
-        if nonce is None or len(nonce) != _RANDOM_OCTETS + _SEAL_OCTETS:
+        if nonce is None or len(nonce) != _RANDOM_OCTETS + _MARK_OCTETS + _SEAL_OCTETS:
             return None
-        head, seal = nonce[:_RANDOM_OCTETS], nonce[_RANDOM_OCTETS:]
+        head, seal = nonce[:-_SEAL_OCTETS], nonce[-_SEAL_OCTETS:]
         found = [
             each
             for each in turns
             if hmac.compare_digest(seal, self._seal(head, transaction_id, each))
         ]
         return found[0] if found else None
+
+    def answers(self, nonce: bytes, sender_nonce: bytes) -> bool:
+        """Tell of a nonce of ours whether it was made for a message of this very senderNonce."""
+        fresh, mark = nonce[:_RANDOM_OCTETS], nonce[_RANDOM_OCTETS:-_SEAL_OCTETS]
+        return hmac.compare_digest(mark, self._mark(fresh, sender_nonce))
+
+    def _mark(self, fresh: bytes, sender_nonce: bytes) -> bytes:
+        return hmac.digest(self.key, b"answered" + fresh + sender_nonce, "sha256")[:_MARK_OCTETS]
 
     def _seal(self, head: bytes, transaction_id: bytes, turn: Turn) -> bytes:
         octets = head + turn.octets + transaction_id

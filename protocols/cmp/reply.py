@@ -54,7 +54,9 @@ class Reply:
             confirm_wait_time=confirm_until,
         )
         if turn is not None:
-            nonce = self.nonces.make(self.request.transaction_id or b"", turn)
+            nonce = self.nonces.make(
+                self.request.transaction_id or b"", turn, self.request.sender_nonce
+            )
             header = replace(header, sender_nonce=nonce)
         own = self.signer.extra_certs if key is None else ()
         octets = encode_message(header, body, key or self.signer, (*own, *certificates))
