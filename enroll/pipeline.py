@@ -34,6 +34,7 @@ from enroll.request import (
     CertificateQuery,
     Confirmation,
     EnrollmentRequest,
+    FaultyRequest,
     PollRequest,
     RequestOrigin,
     accepted_credentials,
@@ -135,12 +136,25 @@ class Pipeline:
         """Take a sender's word on the certificate that it got: what it accepted, or did not."""
 
         async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
-            record = await self._confirm(word, uow, trace)
-            self._account(uow, trace, Outcome.CONFIRMED, record.serial_number)
+            taken = await self._confirm(word, uow, trace)
+            self._account(uow, trace, Outcome.CONFIRMED, taken.record.serial_number)
             await uow.commit()
-            return Issued(record=record, chain=(), repeated=True)
+            return Issued(
+                record=taken.record, chain=(), repeated=True, said_before=taken.said_before
+            )
 
         return await self._persist(word.origin, decide)
+
+    async def find_fault(self, faulty: FaultyRequest) -> EnrollmentResult:
+        """Refuse a message for its fault where its sender is known, else for that alone."""
+
+        async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
+            policy = await uow.policy.snapshot()
+            await self._recognize(faulty.origin, faulty.credentials, policy, uow, trace)
+            trace.proven = True
+            raise faulty.fault
+
+        return await self._persist(faulty.origin, decide)
 
     async def refuse(self, origin: RequestOrigin, error: EnrollmentError) -> Rejected:
         """Record and reject a message that could not be read as an EnrollmentRequest."""

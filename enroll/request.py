@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from enroll.channel import Channel
 from enroll.credentials import Credential, CredentialKind, SignerCertificate
+from enroll.failures import EnrollmentError
 from enroll.key_generation import KeyWish
 from enroll.profiles import EnrollmentProfile, KeyUsageBit, ProtocolName
 
@@ -140,6 +141,18 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaultyRequest:
+    """A message whose fault decides it, and whose sender has yet to be found by its MAC.
+
+    Who is known again is told of the fault, anybody else that nothing was proven.
+    """
+
+    origin: RequestOrigin
+    credentials: tuple[Credential, ...]
+    fault: EnrollmentError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
     """A question for what a request should hold, by somebody who shows who it would be from."""
 
@@ -160,4 +173,4 @@ class CertificateQuery:
     shown: SignerCertificate
 
 
-AnyRequest = EnrollmentRequest | PollRequest | CertificateQuery | Confirmation
+AnyRequest = EnrollmentRequest | PollRequest | CertificateQuery | Confirmation | FaultyRequest

@@ -14,13 +14,15 @@ from enroll.requirements import RequestRequirements
 class Issued:
     """A certificate, recorded before this was made; `repeated` if issued earlier (T-13).
 
-    `generated` is the private key that was made for it, which is nowhere else.
+    `generated` is the private key that was made for it, which is nowhere else. Where its owner gave
+    word of it, `said_before` tells that this was no news.
     """
 
     record: CertificateRecord
     chain: tuple[bytes, ...]
     repeated: bool = False
     generated: GeneratedKey | None = None
+    said_before: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

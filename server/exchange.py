@@ -13,6 +13,7 @@ from enroll.request import (
     CertificateQuery,
     Confirmation,
     EnrollmentRequest,
+    FaultyRequest,
     PollRequest,
 )
 from enroll.result import EnrollmentResult, Rejected
@@ -116,6 +117,8 @@ class ProtocolEndpoint:
                 return await self._pipeline.confirm(request)
             case CertificateQuery():
                 return await self._pipeline.retrieve(request)
+            case FaultyRequest():
+                return await self._pipeline.find_fault(request)
 
     async def _violated(self, wire: WireRequest, violation: ProtocolViolation) -> WireResponse:
         """Answer in the protocol's words, and leave a record if it was meant to enroll."""

@@ -1,7 +1,7 @@
 """A certificate's owner says that it came: only then it fills its slot (RFC 9483 §4.1.1)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
@@ -25,6 +25,14 @@ from enroll.stages.recognize import Recognize
 from enroll.trace import DecisionTrace
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordTaken:
+    """The certificate as it stands then; what was `said_before` changes nothing."""
+
+    record: CertificateRecord
+    said_before: bool = False
+
+
 class Confirm:
     """Stages the writes; the pipeline adds the attempt and commits."""
 
@@ -34,8 +42,8 @@ class Confirm:
 
     async def __call__(
         self, word: Confirmation, uow: UnitOfWork, trace: DecisionTrace
-    ) -> CertificateRecord:
-        """Give the certificate as it stands then. Said again, the same word changes nothing.
+    ) -> WordTaken:
+        """Take the word of who got the certificate.
 
         Raises NotAuthenticated, NotAuthorized, EnrollmentError (CERTIFICATE_UNKNOWN).
         """
@@ -56,7 +64,7 @@ class Confirm:
             raise NotAuthorized("the device is disabled", finding="device_disabled")
         if _is_said_already(record, word):
             trace.passed("confirmation", "said before")
-            return record
+            return WordTaken(record=record, said_before=True)
         now = self._clock.now()
         over = record.confirm_until is not None and now > record.confirm_until
         if record.status is not CertificateStatus.PENDING_CONFIRM or over:
@@ -74,7 +82,7 @@ class Confirm:
             uow.certificates.save(change.now, was=change.was)
             uow.events.append(chronicle.changed(change))
         trace.passed("confirmation", "accepted" if word.accepted else "rejected: revoked")
-        return changes[0].now
+        return WordTaken(record=changes[0].now)
 
     async def _found(
         self, word: Confirmation, policy: PolicySnapshot, uow: UnitOfWork, trace: DecisionTrace

@@ -112,7 +112,7 @@ class CertificateExchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationExchange:
-    """certConf, which is answered by pkiConf whatever it says, if it may say it."""
+    """certConf, which is answered by pkiConf, if it may say what it says and is the first to."""
 
     request: Confirmation
     reply: Reply
@@ -120,6 +120,33 @@ class ConfirmationExchange:
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
         if isinstance(result, Rejected):
+            return self.reply.error(result, key_for(result, self.sender))
+        if isinstance(result, Issued) and result.said_before and self.request.accepted:
+            return self.reply.error(self._again(), self.sender.key)
+        return self.reply.send(encode_pki_confirm(), key=self.sender.key)
+
+    def _again(self) -> Rejected:
+        return Rejected(
+            reason=FailureReason.TRANSACTION_CONFLICT,
+            correlation_id=self.request.origin.correlation_id,
+            detail="the certificate had been confirmed before",
+            finding="certificate_confirmed",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingExchange:
+    """An error message of a client's, which ends its transaction (RFC 9810 §5.3.21).
+
+    It rejects the certificate that it might have confirmed. Where there is none, no harm is done.
+    """
+
+    request: Confirmation
+    reply: Reply
+    sender: Sender
+
+    def respond(self, result: EnrollmentResult) -> WireResponse:
+        if isinstance(result, Rejected) and result.finding != "transaction_unknown":
             return self.reply.error(result, key_for(result, self.sender))
         return self.reply.send(encode_pki_confirm(), key=self.sender.key)
 

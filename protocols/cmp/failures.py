@@ -153,6 +153,10 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
         FailInfo.CERT_CONFIRMED,
         "The certificate has been confirmed before.",
     ),
+    "pbes2_in_pbmac1": (
+        FailInfo.BAD_ALG,
+        "PBMAC1 names PBES2 (1.2.840.113549.1.5.13) where PBKDF2 belongs; update the client.",
+    ),
     "name_changed": (
         FailInfo.BAD_CERT_TEMPLATE,
         "The names must be those of the certificate that is renewed.",
@@ -180,7 +184,7 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
         "origPKIMessage must hold the original of each message, in their order.",
     ),
     "approval_rejected": (FailInfo.NOT_AUTHORIZED, "This enrollment was rejected."),
-    "approval_expired": (FailInfo.NOT_AUTHORIZED, "Nobody decided on this enrollment in time."),
+    "approval_expired": (FailInfo.SYSTEM_UNAVAIL, "Nobody decided on this enrollment in time."),
     "approval_cancelled": (FailInfo.NOT_AUTHORIZED, "This enrollment was cancelled."),
 }
 _FIELD_IS_TOLD = frozenset(

@@ -1,4 +1,4 @@
-"""certConf and pollReq: messages that follow an answer of ours, and say to which one."""
+"""certConf, pollReq and error: messages that follow an answer of ours, and say to which one."""
 
 import hashlib
 import hmac
@@ -9,7 +9,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from enroll.request import Confirmation, PollRequest
 from protocols.cmp.enrollments import ANSWERS, P10CR_NUMBER, Asked
-from protocols.cmp.exchanges import CertificateExchange, ConfirmationExchange
+from protocols.cmp.exchanges import CertificateExchange, ConfirmationExchange, EndingExchange
 from protocols.cmp.messages import (
     CertConfirmContent,
     CertStatus,
@@ -77,6 +77,22 @@ def open_confirmation(asked: Asked, nonces: SenderNonces) -> ConfirmationExchang
     )
 
 
+def open_ending(asked: Asked, nonces: SenderNonces) -> EndingExchange:
+    """Take a client's error for a rejection of what it was given (RFC 9810 §5.3.21)."""
+    _turn(asked, nonces, waiting=None)
+    return EndingExchange(
+        request=Confirmation(
+            origin=asked.origin,
+            reference=_reference(asked),
+            accepted=False,
+            is_about=lambda _: True,
+            credentials=(asked.sender.credential,),
+        ),
+        reply=asked.reply,
+        sender=asked.sender,
+    )
+
+
 def is_hash_of(status: CertStatus, certificate: bytes) -> bool:
     """Tell whether certHash is the certificate's, by hashAlg or its signature's own hash.
 
@@ -107,16 +123,20 @@ def _own_hash(certificate: x509.Certificate) -> str | None:
     return found.name if found is not None else None
 
 
-def _turn(asked: Asked, nonces: SenderNonces, *, waiting: bool) -> Turn:
+def _turn(asked: Asked, nonces: SenderNonces, *, waiting: bool | None) -> Turn:
     """Find the answer that this message follows. Raises Malformed."""
     header = asked.message.header
-    turn = nonces.turn(header.recip_nonce, header.transaction_id or b"", _TURNS)
+    turn = nonces.turn(header, _TURNS)
     if turn is None:
         raise Malformed(
             "the recipNonce is not that of an answer in this transaction",
             finding="recipient_nonce",
         )
-    if turn.waiting is not waiting:
+    if nonces.is_used(header):
+        raise Malformed(
+            "the senderNonce was used before in this transaction", finding="sender_nonce"
+        )
+    if waiting not in {None, turn.waiting}:
         raise Malformed("there is nothing of this kind to ask or say", finding="transaction_state")
     if turn.by_mac is not isinstance(asked.sender, ByMAC):
         raise Malformed(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from enroll.failures import AuthorityUnavailable, EnrollmentError, FailureReason, Malformed
 from enroll.profiles import EnrollmentProfile, ProtocolName
-from enroll.request import RequestOrigin
+from enroll.request import FaultyRequest, RequestOrigin
 from enroll.result import Rejected
 from protocols.cmp import failures
 from protocols.cmp.addresses import Address, printable, read_address
@@ -12,14 +12,15 @@ from protocols.cmp.bodies import decode_body
 from protocols.cmp.cert_profile import check_count, profile_named, unknown_profile
 from protocols.cmp.decode import decode
 from protocols.cmp.encode import MEDIA_TYPE, SUPPORTED_VERSIONS
-from protocols.cmp.enrollments import ANSWERS, Asked, number_of, open_enrollment
-from protocols.cmp.followups import open_confirmation, open_poll
+from protocols.cmp.enrollments import Asked, open_enrollment
+from protocols.cmp.followups import open_confirmation, open_ending, open_poll
 from protocols.cmp.messages import REV_PASSPHRASE, BodyType, PKIHeader, PKIMessage
 from protocols.cmp.nonces import LEAST_OCTETS, SenderNonces
 from protocols.cmp.protection import check_protection, is_mac
+from protocols.cmp.refusals import FaultExchange, refuse
 from protocols.cmp.reply import Reply
 from protocols.cmp.salvage import salvage_header
-from protocols.cmp.senders import Sender, by_mac, by_signature
+from protocols.cmp.senders import ByMAC, Sender, by_mac, by_signature
 from protocols.cmp.services import Services
 from protocols.cmp.strictness import FOLLOWING, check_extra_certs, check_message
 from protocols.cmp.support import open_support
@@ -35,15 +36,6 @@ _NAMES = {
 RECORDED = frozenset({UNREAD, *(_NAMES.get(each, each.name.lower()) for each in BodyType)})
 """The operations whose every message leaves an attempt, readable or not: all of them."""
 
-_IN_THE_BODY = frozenset(
-    {
-        FailureReason.BAD_PROOF_OF_POSSESSION,
-        FailureReason.BAD_CERTIFICATE_TEMPLATE,
-        FailureReason.UNACCEPTED_EXTENSION,
-        FailureReason.CERTIFICATE_UNKNOWN,
-    }
-)
-
 
 @dataclass(slots=True, kw_only=True)
 class CMPHandler:
@@ -54,12 +46,38 @@ class CMPHandler:
     limits: DERLimits = DEFAULT_LIMITS
 
     def receive(self, wire: WireRequest) -> Exchange | Question:
-        """Decode a message. Raises ProtocolViolation, EnrollmentError for one that is refused."""
+        """Decode a message. Raises ProtocolViolation, EnrollmentError for one that is refused.
+
+        One that is refused and has a MAC is an exchange too: whose MAC it is has to be asked, for
+        the refusal is told under that secret (RFC 9483 §3.2).
+        """
         address = self._address(wire)
         self._check_profile(wire, address)
         _check_http(wire)
         message = self._read(wire)
         reply = self._reply(wire, message.header)
+        try:
+            return self._open(wire, message, address, reply)
+        except EnrollmentError as fault:
+            sender = _mac_of(message)
+            if sender is None:
+                raise
+            origin, shown = self._origin(wire, message), (sender.credential,)
+            return FaultExchange(
+                request=FaultyRequest(origin=origin, credentials=shown, fault=fault),
+                reply=reply,
+                sender=sender,
+                kind=message.body_type,
+            )
+
+    def _open(
+        self,
+        wire: WireRequest,
+        message: PKIMessage,
+        address: Address,
+        reply: Reply,
+    ) -> Exchange | Question:
+        """Open what the message asks for. Raises EnrollmentError."""
         _check_header(message)
         label, profile = self._named(message, address)
         check_message(message, profile.cmp, wire.received_at)
@@ -89,6 +107,8 @@ class CMPHandler:
                 return open_confirmation(asked, self.nonces)
             case BodyType.GENM:
                 return open_support(asked, self.services, address.info_type)
+            case BodyType.ERROR:
+                return open_ending(asked, self.nonces)
             case _:
                 raise Malformed(
                     f"a message of type {message.body_type.name.lower()} is not served here",
@@ -109,10 +129,7 @@ class CMPHandler:
             reply = self._reply(wire, header)
         except AuthorityUnavailable:
             return failures.encode_http(rejected)
-        answer = ANSWERS.get(kind) if kind is not None else None
-        if kind is not None and answer is not None and rejected.reason in _IN_THE_BODY:
-            return reply.rejection(rejected, answer, number_of(kind))
-        return reply.error(rejected)
+        return refuse(reply, rejected, kind)
 
     def origin(self, wire: WireRequest) -> RequestOrigin:
         """Say of any message, understood or not, where it came from and what it was for."""
@@ -216,6 +233,16 @@ def _check_operation(message: PKIMessage, address: Address) -> None:
             f"{kind.name.lower()} came to the address of {wanted.name.lower()}",
             finding="body_of_another_operation",
         )
+
+
+def _mac_of(message: PKIMessage) -> ByMAC | None:
+    """Give who made the MAC of a message, if it has one that can be verified here."""
+    if not is_mac(message) or message.protection is None:
+        return None
+    try:
+        return by_mac(message)
+    except EnrollmentError:
+        return None
 
 
 def _sender(message: PKIMessage) -> Sender:

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from enroll.failures import EnrollmentError, Malformed
+from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols import der
 from protocols.public_keys import unsupported
 
@@ -177,7 +177,12 @@ def _read_pbmac1(fields: list[der.Element]) -> PBMAC1:
     mac = _function(scheme, _HMACS, "MAC")
     oid, *parameters = _parts(derivation.whole)
     if oid.whole == _PBES2:
-        raise _unsupported("PBMAC1 names PBES2, an encryption, where id-PBKDF2 belongs")
+        raise EnrollmentError(
+            FailureReason.UNSUPPORTED_ALGORITHM,
+            "PBMAC1 names PBES2, an encryption, where id-PBKDF2 belongs",
+            finding="pbes2_in_pbmac1",
+            field="protectionAlg",
+        )
     if oid.whole != _PBKDF2 or [each.tag for each in parameters] != [der.SEQUENCE]:
         raise _unsupported("the key of PBMAC1 is not derived by PBKDF2")
     return _read_pbkdf2(der.split(parameters[0].content), mac)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from protocols.cmp.messages import BodyType
+from protocols.cmp.messages import BodyType, PKIHeader
 
 LEAST_OCTETS = 16
 """RFC 9483 §3.1: 128 bits."""
@@ -13,6 +13,10 @@ LEAST_OCTETS = 16
 _RANDOM_OCTETS = 16
 _MARK_OCTETS = 8
 _SEAL_OCTETS = 16
+_OCTETS = _RANDOM_OCTETS + 2 * _MARK_OCTETS + _SEAL_OCTETS
+_FIRST = slice(_RANDOM_OCTETS, _RANDOM_OCTETS + _MARK_OCTETS)
+_LAST = slice(_RANDOM_OCTETS + _MARK_OCTETS, -_SEAL_OCTETS)
+_HEAD, _SEAL = slice(-_SEAL_OCTETS), slice(-_SEAL_OCTETS, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,42 +42,45 @@ class Turn:
 class SenderNonces:
     """Makes nonces, and knows those of every worker that has the key.
 
-    A nonce is random octets, a mark of the nonce that it answers, and a seal over both, the
-    transactionID and the turn. So a certConf or pollReq that carries it as recipNonce (RFC 9483
-    §3.1) follows that answer and no other, and shows whether its own nonce is the one before.
+    A nonce is random octets, marks of the client's first and last nonce in the transaction, and a
+    seal over all that, the transactionID and the turn. So a certConf or pollReq that carries it as
+    recipNonce (RFC 9483 §3.1) follows that answer and no other, and shows whether its own nonce
+    has been used before.
     """
 
     key: bytes = field(repr=False)
     randomness: Callable[[int], bytes] = os.urandom
 
-    def make(self, transaction_id: bytes, turn: Turn, answered: bytes | None) -> bytes:
-        """Make the nonce of an answer; `answered` is the senderNonce of what it answers."""
-        fresh = self.randomness(_RANDOM_OCTETS)
-        head = fresh + self._mark(fresh, answered or b"")
-        return head + self._seal(head, transaction_id, turn)
+    def make(self, request: PKIHeader, turn: Turn) -> bytes:
+        """Make the nonce of an answer to this request."""
+        last = self._mark(request)
+        before = request.recip_nonce
+        first = before[_FIRST] if before is not None and len(before) == _OCTETS else last
+        head = self.randomness(_RANDOM_OCTETS) + first + last
+        return head + self._seal(head, request, turn)
 
-    def turn(
-        self, nonce: bytes | None, transaction_id: bytes, turns: Iterable[Turn]
-    ) -> Turn | None:
-        """Tell at which of these turns the nonce was given; None if at none of them."""
-        if nonce is None or len(nonce) != _RANDOM_OCTETS + _MARK_OCTETS + _SEAL_OCTETS:
+    def turn(self, request: PKIHeader, turns: Iterable[Turn]) -> Turn | None:
+        """Tell which of these turns a request follows; None if none of them."""
+        nonce = request.recip_nonce
+        if nonce is None or len(nonce) != _OCTETS:
             return None
-        head, seal = nonce[:-_SEAL_OCTETS], nonce[-_SEAL_OCTETS:]
+        head, seal = nonce[_HEAD], nonce[_SEAL]
         found = [
-            each
-            for each in turns
-            if hmac.compare_digest(seal, self._seal(head, transaction_id, each))
+            each for each in turns if hmac.compare_digest(seal, self._seal(head, request, each))
         ]
         return found[0] if found else None
 
-    def answers(self, nonce: bytes, sender_nonce: bytes) -> bool:
-        """Tell of a nonce of ours whether it was made for a message of this very senderNonce."""
-        fresh, mark = nonce[:_RANDOM_OCTETS], nonce[_RANDOM_OCTETS:-_SEAL_OCTETS]
-        return hmac.compare_digest(mark, self._mark(fresh, sender_nonce))
+    def is_used(self, request: PKIHeader) -> bool:
+        """Tell whether a request that follows a turn has the nonce of an earlier one again."""
+        before, own = request.recip_nonce or b"", self._mark(request)
+        return any(hmac.compare_digest(before[each], own) for each in (_FIRST, _LAST))
 
-    def _mark(self, fresh: bytes, sender_nonce: bytes) -> bytes:
-        return hmac.digest(self.key, b"answered" + fresh + sender_nonce, "sha256")[:_MARK_OCTETS]
+    def _mark(self, request: PKIHeader) -> bytes:
+        octets = b"".join(
+            (b"mark", request.transaction_id or b"", b"\0", request.sender_nonce or b"")
+        )
+        return hmac.digest(self.key, octets, "sha256")[:_MARK_OCTETS]
 
-    def _seal(self, head: bytes, transaction_id: bytes, turn: Turn) -> bytes:
-        octets = head + turn.octets + transaction_id
+    def _seal(self, head: bytes, request: PKIHeader, turn: Turn) -> bytes:
+        octets = b"".join((b"seal", head, turn.octets, request.transaction_id or b""))
         return hmac.digest(self.key, octets, "sha256")[:_SEAL_OCTETS]

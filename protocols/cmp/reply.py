@@ -54,10 +54,7 @@ class Reply:
             confirm_wait_time=confirm_until,
         )
         if turn is not None:
-            nonce = self.nonces.make(
-                self.request.transaction_id or b"", turn, self.request.sender_nonce
-            )
-            header = replace(header, sender_nonce=nonce)
+            header = replace(header, sender_nonce=self.nonces.make(self.request, turn))
         own = self.signer.extra_certs if key is None else ()
         octets = encode_message(header, body, key or self.signer, (*own, *certificates))
         return WireResponse(

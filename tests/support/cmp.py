@@ -11,16 +11,20 @@ from pyasn1.codec.der import decoder, encoder
 from pyasn1_modules import rfc4210
 
 from enroll.certificates import RevocationList
+from enroll.credentials import SharedSecretMAC
+from enroll.failures import EnrollmentError
 from enroll.options import CMPOptions
 from enroll.profiles import EnrollmentProfile
+from enroll.result import Rejected
 from protocols.cmp.encode import MEDIA_TYPE, directory_name, encode_message
 from protocols.cmp.handler import CMPHandler
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType, PKIHeader
 from protocols.cmp.nonces import SenderNonces
 from protocols.cmp.protection import Protection, Signer
+from protocols.cmp.refusals import FaultExchange
 from protocols.cmp.support_values import CRLSource, RootUpdate
-from protocols.wire import WireRequest
+from protocols.wire import WireRequest, WireResponse
 from tests.support.builders import an_enrollment_profile
 from tests.support.csr import Key, a_key, a_name, sequence, tlv
 
@@ -189,6 +193,29 @@ def a_wire(
         peer_address="192.0.2.1",
         correlation_id="c-1",
         received_at=datetime(2026, 11, 25, 12, tzinfo=UTC),
+    )
+
+
+def refusal(handler: CMPHandler, wire: WireRequest) -> tuple[EnrollmentError, WireResponse] | None:
+    """Give why a message is refused for what it is, and the answer; None where it is not.
+
+    Of a MAC it is taken for granted that its sender is known.
+    """
+    try:
+        exchange = handler.receive(wire)
+    except EnrollmentError as error:
+        return error, handler.refuse(wire, _rejected(error))
+    if not isinstance(exchange, FaultExchange):
+        return None
+    credential = exchange.sender.credential
+    assert isinstance(credential, SharedSecretMAC)
+    assert credential.is_of(SECRET.decode())
+    return exchange.request.fault, exchange.respond(_rejected(exchange.request.fault))
+
+
+def _rejected(error: EnrollmentError) -> Rejected:
+    return Rejected(
+        reason=error.reason, correlation_id="c-1", detail=error.detail, finding=error.finding
     )
 
 

@@ -24,6 +24,7 @@ FAIL_INFOS: Mapping[FailureReason, str] = {
     FailureReason.CA_UNAVAILABLE: "systemUnavail",
 }
 BY_FINDING: Mapping[str | None, str] = {
+    "approval_expired": "systemUnavail",
     "certificate_expired": "signerNotTrusted",
     "certificate_not_yet_valid": "signerNotTrusted",
     "name_changed": "badCertTemplate",

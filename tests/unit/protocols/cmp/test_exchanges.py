@@ -11,7 +11,7 @@ from enroll.profiles import Approval
 from protocols.cmp.decode import decode
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType
-from protocols.cmp.protection import mac_holds, verify_signature
+from protocols.cmp.protection import mac_holds, verify_mac, verify_signature
 from tests.support.builders import a_group, a_policy
 from tests.support.cmp import SECRET, integer, pbm
 from tests.support.cmp_conversation import (
@@ -58,6 +58,11 @@ def check_refused(answer: Answered, kind: BodyType, fail_info: str) -> None:
 
 def check_signed(answer: Answered) -> None:
     verify_signature(decode(answer.octets), a_message_signer().certificate)
+
+
+def check_under(ask: Ask, answer: Answered) -> None:
+    assert ask.code is not None
+    assert verify_mac(decode(answer.octets), ask.code.encode())
 
 
 async def test_cmp_H17_a_device_is_registered_when_it_has_confirmed() -> None:
@@ -178,14 +183,18 @@ async def test_a_certificate_that_is_not_confirmed_proves_nothing() -> None:
     check_refused(over_cmp, BodyType.CP, "notAuthorized")
 
 
-async def test_a_second_certconf_has_the_same_answer() -> None:
+async def test_cmp_H17_a_second_certconf_is_told_that_the_certificate_was_confirmed() -> None:
     site = await open_site()
     client, ask = await a_client(site)
     await client.ask(ask)
 
-    answers = [await client.confirm() for _ in range(2)]
+    first = await client.confirm()
+    again = [await client.confirm() for _ in range(2)]
 
-    assert [each.kind for each in answers] == [BodyType.PKICONF] * 2
+    assert first.kind is BodyType.PKICONF
+    for answer in again:
+        check_refused(answer, BodyType.ERROR, "certConfirmed")
+        check_under(ask, answer)
     assert await status_of(site) is CertificateStatus.ACTIVE
 
 
@@ -388,7 +397,7 @@ async def test_cmp_H1_H8_H9_a_header_has_what_it_must(
     answer = await client.send(BodyType.IR, content_of(ask), **changes)
 
     check_refused(answer, BodyType.ERROR, fail_info)
-    check_signed(answer)
+    check_under(ask, answer)
     assert not await site.certificates()
 
 

@@ -10,9 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyasn1.codec.der import encoder
 
-from enroll.failures import EnrollmentError
 from enroll.options import CMPOptions
-from enroll.result import Rejected
 from protocols import der
 from protocols.cmp.decode import decode
 from protocols.cmp.encode import directory_name
@@ -31,6 +29,7 @@ from tests.support.cmp import (
     check_form,
     from_client,
     pbm,
+    refusal,
 )
 from tests.support.crmf import a_cert_request, a_crm, a_key_input, signature_over
 from tests.support.crmf import a_message as a_request
@@ -48,18 +47,13 @@ CERT_PROFILE = "06082b06010505070415"
 
 def judged(message: bytes, options: CMPOptions) -> FailInfo | None:
     """Tell the bit with which the message is refused; None where it is not."""
-    handler, wire = a_handler(options), a_wire(message)
-    try:
-        handler.receive(wire)
-    except EnrollmentError as error:
-        rejected = Rejected(
-            reason=error.reason, correlation_id="c-1", detail=error.detail, finding=error.finding
-        )
-        answer = check_form(handler.refuse(wire, rejected).body)["body"].getComponent()
-        info = answer["pKIStatusInfo"] if "pKIStatusInfo" in answer else _first(answer)
-        (bit,) = [number for number, bit in enumerate(info["failInfo"]) if bit]
-        return FailInfo(bit)
-    return None
+    found = refusal(a_handler(options), a_wire(message))
+    if found is None:
+        return None
+    answer = check_form(found[1].body)["body"].getComponent()
+    info = answer["pKIStatusInfo"] if "pKIStatusInfo" in answer else _first(answer)
+    (bit,) = [number for number, bit in enumerate(info["failInfo"]) if bit]
+    return FailInfo(bit)
 
 
 def _first(answer: object) -> dict[str, list[int]]:

@@ -1,0 +1,293 @@
+"""What keeps transactions apart and brings them to an end, each message at another worker."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from enroll.certificates import CertificateStatus
+from enroll.device import DeviceState
+from enroll.profiles import Approval
+from protocols.cmp.messages import BodyType
+from tests.support.builders import a_group, a_policy
+from tests.support.cmp import SHA512, integer
+from tests.support.cmp_conversation import (
+    FAIL_INFO,
+    Answered,
+    Client,
+    by_held,
+    by_secret,
+    content_of,
+    read,
+)
+from tests.support.csr import a_name, sequence, tlv
+from tests.support.enrollment import (
+    Ask,
+    Held,
+    Site,
+    a_new_key,
+    by_certificate,
+    by_code,
+    open_site,
+)
+
+GIVEN_UP = sequence(sequence(integer(2)))
+POLL = sequence(sequence(integer(0)))
+WAITING = a_policy(a_group(approval=Approval.MANUAL))
+
+
+async def a_client(site: Site, name: str = "pump-1") -> tuple[Client, Ask]:
+    await site.register(name)
+    code = await site.code(name)
+    return by_secret(site, name, code), by_code(name, code)
+
+
+def check_refused(answer: Answered, fail_info: str) -> None:
+    assert answer.kind is BodyType.ERROR
+    assert (answer.status, answer.fail_info) == (2, {FAIL_INFO[fail_info]})
+
+
+async def status_of(site: Site, name: str = "pump-1") -> CertificateStatus:
+    (record,) = await site.certificates(name)
+    return record.status
+
+
+async def test_cmp_H9_a_nonce_that_was_used_in_the_transaction_is_refused() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    await client.ask(ask, sender_nonce=bytes(16))
+
+    again = await client.confirm(sender_nonce=bytes(16))
+    fresh = await client.confirm()
+
+    check_refused(again, "badSenderNonce")
+    assert fresh.kind is BodyType.PKICONF
+
+
+async def test_cmp_H9_nonces_are_told_apart_while_a_request_waits() -> None:
+    site = await open_site(WAITING)
+    client, ask = await a_client(site)
+    first, second = bytes(16), bytes(range(16))
+    await client.ask(ask, sender_nonce=first)
+    client.heard = await client.send(BodyType.POLL_REQ, POLL, sender_nonce=second)
+
+    answers = [
+        await client.send(BodyType.POLL_REQ, POLL, sender_nonce=each) for each in (first, second)
+    ]
+    fresh = await client.send(BodyType.POLL_REQ, POLL)
+
+    for answer in answers:
+        check_refused(answer, "badSenderNonce")
+    assert fresh.kind is BodyType.POLL_REP
+
+
+async def test_cmp_H8_security_P9_a_conversation_that_is_sent_again_changes_nothing() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    request = client.message(BodyType.IR, content_of(ask))
+    client.heard = given = read(await client.post(request))
+    digest = x509.load_der_x509_certificate(given.certificate).fingerprint(hashes.SHA256())
+    word = client.message(
+        BodyType.CERT_CONF, sequence(sequence(tlv(0x04, digest), integer(given.cert_req_id)))
+    )
+    first = read(await client.post(word))
+
+    again = [read(await client.post(each)) for each in (request, word)]
+
+    assert first.kind is BodyType.PKICONF
+    assert again[0].certificate == given.certificate
+    check_refused(again[1], "certConfirmed")
+    assert await status_of(site) is CertificateStatus.ACTIVE
+
+
+async def test_cmp_H8_a_transaction_is_for_one_request_of_a_credential() -> None:
+    site = await open_site()
+    held = await site.enroll("pump-1")
+    client = by_held(site, held, "operational")
+    await client.ask(by_certificate(held, subject=a_name("pump-1")))
+
+    answer = await client.ask(by_certificate(held, subject=a_name("pump-1"), key=a_new_key()))
+
+    check_refused(answer, "transactionIdInUse")
+
+
+async def test_cmp_H8_two_credentials_may_use_one_transaction_id() -> None:
+    site = await open_site()
+    one, first = await a_client(site)
+    other, second = await a_client(site, "pump-2")
+    shared = one.header.transaction_id
+    other.header = replace(other.header, transaction_id=shared)
+    await one.ask(first)
+    await other.ask(second)
+
+    confirmed = [await each.confirm() for each in (other, one)]
+
+    assert [each.kind for each in confirmed] == [BodyType.PKICONF] * 2
+    assert await status_of(site, "pump-2") is CertificateStatus.ACTIVE
+
+
+async def test_cmp_H2_H16_each_message_has_a_version_of_its_own() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    given = await client.ask(ask, pvno=2)
+    digest = x509.load_der_x509_certificate(given.certificate).fingerprint(hashes.SHA512())
+    content = sequence(sequence(tlv(0x04, digest), integer(0), tlv(0xA0, SHA512)))
+
+    too_new = await client.send(BodyType.CERT_CONF, content, pvno=4)
+    too_old = await client.send(BodyType.CERT_CONF, content, pvno=2)
+    confirmed = await client.send(BodyType.CERT_CONF, content, pvno=3)
+
+    check_refused(too_new, "unsupportedVersion")
+    check_refused(too_old, "badCertId")
+    assert confirmed.kind is BodyType.PKICONF
+    assert [each.header.pvno for each in (given, too_new, too_old, confirmed)] == [2, 3, 2, 3]
+
+
+async def test_cmp_E3_an_error_of_the_clients_rejects_what_it_was_given() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    await client.ask(ask)
+
+    ended = [await client.send(BodyType.ERROR, GIVEN_UP) for _ in range(2)]
+    late = await client.confirm()
+
+    assert [each.kind for each in ended] == [BodyType.PKICONF] * 2
+    check_refused(late, "badRequest")
+    assert await status_of(site) is CertificateStatus.REVOKED
+    assert (await site.device()).state is DeviceState.ENROLLED
+
+
+async def test_cmp_E3_an_error_after_the_end_changes_nothing() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    await client.ask(ask)
+    await client.confirm()
+
+    answer = await client.send(BodyType.ERROR, GIVEN_UP)
+
+    assert answer.kind is BodyType.PKICONF
+    assert await status_of(site) is CertificateStatus.ACTIVE
+
+
+async def test_cmp_E3_an_error_that_follows_nothing_is_refused() -> None:
+    site = await open_site()
+    client, _ = await a_client(site)
+
+    answer = await client.send(BodyType.ERROR, GIVEN_UP)
+
+    check_refused(answer, "badRecipientNonce")
+
+
+async def test_security_P11_an_error_of_another_device_rejects_nothing() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    await client.ask(ask)
+    thief, _ = await a_client(site, "pump-2")
+    thief.heard = client.heard
+
+    await thief.send(BodyType.ERROR, GIVEN_UP, transaction_id=client.header.transaction_id)
+
+    assert await status_of(site) is CertificateStatus.PENDING_CONFIRM
+
+
+async def test_cmp_E5_a_request_that_waited_too_long_is_closed() -> None:
+    site = await open_site(WAITING)
+    client, ask = await a_client(site)
+    await client.ask(ask)
+    site.clock.advance(timedelta(days=7, seconds=1))
+
+    answers = [await client.send(BodyType.POLL_REQ, POLL) for _ in range(2)]
+
+    assert [each.fail_info for each in answers] == [{FAIL_INFO["systemUnavail"]}] * 2
+    assert not await site.certificates()
+
+
+async def test_cmp_E5_a_certificate_is_not_waited_for_longer_than_was_said() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    given = await client.ask(ask)
+    assert given.header.confirm_wait_time is not None
+    site.clock.advance(given.header.confirm_wait_time - site.clock.now() + timedelta(seconds=1))
+    await site.confirmations.settle()
+
+    late = await client.confirm()
+
+    check_refused(late, "badRequest")
+    assert await status_of(site) is CertificateStatus.REVOKED
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        sequence(integer(0), tlv(0x03, b"\x06\x40")),
+        sequence(integer(1)),
+        sequence(integer(3)),
+    ],
+    ids=["accepted with failInfo", "grantedWithMods", "waiting"],
+)
+async def test_cmp_H17_a_certconf_accepts_or_rejects(status: bytes) -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    given = await client.ask(ask)
+    digest = x509.load_der_x509_certificate(given.certificate).fingerprint(hashes.SHA256())
+    word = sequence(tlv(0x04, digest), integer(0), status)
+
+    answer = await client.send(BodyType.CERT_CONF, sequence(word))
+
+    check_refused(answer, "badRequest")
+    assert await status_of(site) is CertificateStatus.PENDING_CONFIRM
+
+
+async def test_cmp_H17_a_certconf_speaks_of_one_certificate() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    given = await client.ask(ask)
+    digest = x509.load_der_x509_certificate(given.certificate).fingerprint(hashes.SHA256())
+    word = sequence(tlv(0x04, digest), integer(0))
+
+    answer = await client.send(BodyType.CERT_CONF, sequence(word, word))
+
+    check_refused(answer, "badRequest")
+    assert await status_of(site) is CertificateStatus.PENDING_CONFIRM
+
+
+@pytest.mark.parametrize(("by_mac", "fail_info"), [(True, "wrongIntegrity"), (False, "badRequest")])
+async def test_cmp_P7_the_new_certificate_does_not_confirm_itself(
+    *, by_mac: bool, fail_info: str
+) -> None:
+    site = await open_site()
+    if by_mac:
+        client, ask = await a_client(site)
+    else:
+        bootstrap = await site.enroll("pump-1")
+        client = by_held(site, bootstrap, "operational")
+        ask = by_certificate(bootstrap, subject=a_name("pump-1"))
+    given = await client.ask(ask)
+    own = by_held(site, Held(der=given.certificate, key=ask.key))
+    own.heard = given
+
+    answer = await own.confirm(transaction_id=client.header.transaction_id)
+
+    check_refused(answer, fail_info)
+    records = {each.der: each.status for each in await site.certificates()}
+    assert records[given.certificate] is CertificateStatus.PENDING_CONFIRM
+
+
+@pytest.mark.parametrize("kind", [BodyType.POLL_REQ, BodyType.CERT_CONF])
+async def test_security_P8_a_transaction_is_continued_by_who_began_it(kind: BodyType) -> None:
+    site = await open_site(WAITING if kind is BodyType.POLL_REQ else None)
+    client, ask = await a_client(site)
+    await client.ask(ask)
+    thief, _ = await a_client(site, "pump-2")
+    thief.heard = client.heard
+    # An empty certConf rejects whatever there is.
+    content = POLL if kind is BodyType.POLL_REQ else sequence()
+
+    answer = await thief.send(kind, content, transaction_id=client.header.transaction_id)
+
+    check_refused(answer, "badRequest")
+    assert [each.status for each in await site.certificates()] == (
+        [] if kind is BodyType.POLL_REQ else [CertificateStatus.PENDING_CONFIRM]
+    )
