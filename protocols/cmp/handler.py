@@ -28,6 +28,9 @@ from protocols.cmp.terms import Terms
 from protocols.limits import DEFAULT_LIMITS, DERLimits
 from protocols.wire import Exchange, Question, WireRequest, WireResponse
 
+_EARLY_MEDIA_TYPE = "application/pkixcmp-poll"
+"""What drafts of RFC 6712 had for some messages; it may be taken (RFC 9811 §4)."""
+
 UNREAD = "PKIMessage"
 _NAMES = {
     BodyType.CERT_CONF: "certConf",
@@ -208,7 +211,7 @@ def _check_http(wire: WireRequest) -> None:
     if wire.fault is not None:
         raise failures.transport_fault(wire.correlation_id, wire.fault)
     given = wire.headers.get("Content-Type", "")
-    if given.partition(";")[0].strip().lower() != MEDIA_TYPE:
+    if given.partition(";")[0].strip().lower() not in {MEDIA_TYPE, _EARLY_MEDIA_TYPE}:
         raise failures.unsupported_media_type(wire.correlation_id, given, MEDIA_TYPE)
 
 

@@ -169,8 +169,8 @@ def follow(seed: Seed, nonces: SenderNonces | None) -> PKIHeader:
     """Give the header with the recipNonce that it needs, where our nonces can be made."""
     if seed.turn is None or nonces is None:
         return seed.header
-    nonce = nonces.make(seed.header.transaction_id or b"", seed.turn)
-    return replace(seed.header, recip_nonce=nonce)
+    before = replace(seed.header, sender_nonce=bytes(16))
+    return replace(seed.header, recip_nonce=nonces.make(before, seed.turn))
 
 
 def _name_of(held: Held) -> str:

@@ -80,9 +80,22 @@ def test_cmp_T1_what_is_no_message_is_400(body: bytes) -> None:
     assert broken(a_wire(body)) == 400
 
 
-@pytest.mark.parametrize("media_type", ["", "text/plain", "application/pkixcmp-poll"])
+@pytest.mark.parametrize("media_type", ["", "text/plain", "application/pkixcmp-polls"])
 def test_cmp_T2_another_media_type_is_415(media_type: str) -> None:
     assert broken(a_wire(from_client("ir"), media_type=media_type)) == 415
+
+
+@pytest.mark.parametrize("path", ["/", "/initialization/", "/p/bootstrap/", "/bootstrap/"])
+def test_cmp_T7_T11_a_path_with_a_slash_behind_it_is_the_path_without(path: str) -> None:
+    for each in (path, path.removesuffix("/")):
+        assert accepted(a_wire(from_client("ir"), each)).reference
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/pkixcmp-poll", "Application/PKIXCMP ; charset=binary"]
+)
+def test_cmp_T11_the_media_type_of_early_drafts_is_taken(media_type: str) -> None:
+    assert accepted(a_wire(from_client("ir"), media_type=media_type)).reference
 
 
 def test_cmp_T4_what_is_not_there_is_404_and_another_method_405() -> None:
