@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 
 from enroll.account import attempt, refused_attempt, rejected
@@ -53,7 +54,7 @@ from enroll.stages.issue import Issue
 from enroll.stages.key_generation import PermitKey
 from enroll.stages.plan import Plan
 from enroll.stages.recognize import Recognize
-from enroll.stages.record import Record
+from enroll.stages.record import Record, follow
 from enroll.stages.retrieve import retrieve
 from enroll.stages.third_party import ThirdParty
 from enroll.steps import Authorized, Held, Repeated
@@ -147,14 +148,7 @@ class Pipeline:
 
     async def find_fault(self, faulty: FaultyRequest) -> EnrollmentResult:
         """Refuse a message for its fault where its sender is known, else for that alone."""
-
-        async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
-            policy = await uow.policy.snapshot()
-            await self._recognize(faulty.origin, faulty.credentials, policy, uow, trace)
-            trace.proven = True
-            raise faulty.fault
-
-        return await self._persist(faulty.origin, decide)
+        return await self._persist(faulty.origin, partial(self._recognize.find_fault, faulty))
 
     async def refuse(self, origin: RequestOrigin, error: EnrollmentError) -> Rejected:
         """Record and reject a message that could not be read as an EnrollmentRequest."""
@@ -252,7 +246,7 @@ class Pipeline:
     ) -> Issued | Pending:
         decision = await self._permit(request, uow, trace, order)
         if isinstance(decision, Repeated):
-            _follow(decision, request, uow)
+            follow(decision, request, uow)
             chain = self._authority.chain(decision.record.issuer)
             self._account(uow, trace, Outcome.REPEATED, decision.record.serial_number)
             await uow.commit()
@@ -346,10 +340,3 @@ class Pipeline:
         serial_number: str | None = None,
     ) -> None:
         uow.attempts.add(attempt(trace, outcome, self._clock.now(), serial_number))
-
-
-def _follow(repeated: Repeated, request: EnrollmentRequest, uow: UnitOfWork) -> None:
-    """Let the exchange that asked last be the one that its owner confirms in."""
-    record = repeated.record
-    if request.transaction not in {None, record.transaction}:
-        uow.certificates.save(replace(record, transaction=request.transaction), was=record)

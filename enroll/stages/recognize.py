@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import NoReturn
 
 from cryptography.hazmat.primitives import hashes
 
@@ -13,7 +14,7 @@ from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
 from enroll.orders import Order
 from enroll.ports import Clock, CodeVault, UnitOfWork
 from enroll.profiles import PolicySnapshot
-from enroll.request import RequestOrigin
+from enroll.request import FaultyRequest, RequestOrigin
 from enroll.shared_secrets import ByGroupSecret
 from enroll.stages.address import tenant_of
 from enroll.trace import DecisionTrace
@@ -72,6 +73,15 @@ class Recognize:
                 FailureReason.CERTIFICATE_REVOKED, "the presented certificate is revoked"
             )
         return Known(credential_ids=frozenset({fingerprint}))
+
+    async def find_fault(
+        self, faulty: FaultyRequest, uow: UnitOfWork, trace: DecisionTrace
+    ) -> NoReturn:
+        """Refuse a message for its fault if its sender is known again, else for that alone."""
+        policy = await uow.policy.snapshot()
+        await self(faulty.origin, faulty.credentials, policy, uow, trace)
+        trace.proven = True
+        raise faulty.fault
 
     async def _by_mac(
         self,

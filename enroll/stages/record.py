@@ -22,8 +22,9 @@ from enroll.policy.slots import (
     superseded,
 )
 from enroll.ports import Clock, UnitOfWork
+from enroll.request import EnrollmentRequest
 from enroll.spent import stage_use
-from enroll.steps import Signed, ThirdPartyCertificate
+from enroll.steps import Repeated, Signed, ThirdPartyCertificate
 from enroll.trace import DecisionTrace
 
 
@@ -67,6 +68,13 @@ class Record:
         trace.device = outcome.device
         trace.passed("record", record.serial_number)
         return record
+
+
+def follow(repeated: Repeated, request: EnrollmentRequest, uow: UnitOfWork) -> None:
+    """Let the exchange that asked last be the one that its owner confirms in."""
+    record = repeated.record
+    if request.transaction not in {None, record.transaction}:
+        uow.certificates.save(replace(record, transaction=request.transaction), was=record)
 
 
 def _remember(
