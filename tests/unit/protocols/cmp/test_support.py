@@ -186,8 +186,17 @@ async def test_cmp_H18_a_passphrase_that_will_not_be_kept_is_an_error() -> None:
 
 async def test_cmp_H18_a_passphrase_in_a_header_is_an_error_too() -> None:
     client = await a_client(await open_site())
-    message = client.message(BodyType.GENM, sequence(ask(CA_CERTS)), cert_profile=("",))
+    known = client.protection
     names_a_profile, passphrase = (bytes.fromhex(f"2b060105050704{n}") for n in ("15", "0c"))
+
+    class OverThePassphrase:
+        algorithm = known.algorithm
+
+        def protect(self, octets: bytes) -> bytes:
+            return known.protect(octets.replace(names_a_profile, passphrase))
+
+    client.protection = OverThePassphrase()
+    message = client.message(BodyType.GENM, sequence(ask(CA_CERTS)), cert_profile=("",))
 
     answer = read_answer(await client.post(message.replace(names_a_profile, passphrase)))
 
