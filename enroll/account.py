@@ -30,7 +30,7 @@ def attempt(
         request_sha256=wanted.der_sha256 if wanted else None,
         spki_sha256=(wanted.spki_sha256 or None) if wanted else None,
         client_certificate_sha256=origin.client_certificate_sha256,
-        registration_authority=trace.registration_authority,
+        registration_authority=trace.registration_authority or origin.relayed_by,
         trace=tuple(trace.checks),
         latency_us=max(0, (at - origin.received_at) // timedelta(microseconds=1)),
     )

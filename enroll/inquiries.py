@@ -3,16 +3,13 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ed25519
-
 from enroll.certificates import CertificateStatus
 from enroll.credentials import CredentialKind
 from enroll.device import Device, DeviceStatus
 from enroll.failures import AuthorityUnavailable, EnrollmentError, NotAuthorized
 from enroll.policy.requirements import requirements_of
 from enroll.ports import Registry, UnitOfWork
-from enroll.request import CertificateRequest, EnrollmentRequest, Inquiry, Operation
+from enroll.request import NO_REQUEST_YET, EnrollmentRequest, Inquiry, Operation
 from enroll.result import Described
 from enroll.stages.address import address
 from enroll.stages.identify import identify
@@ -21,17 +18,6 @@ from enroll.trace import DecisionTrace
 from enroll.trials import SecretTrier, Untried
 
 Authenticating = Callable[[Addressed, UnitOfWork, DecisionTrace], Awaitable[Authenticated]]
-
-_NO_REQUEST_YET = CertificateRequest(
-    subject=x509.Name([]),
-    subject_alternative_names=None,
-    public_key=ed25519.Ed25519PublicKey.from_public_bytes(bytes(32)),
-    spki=b"",
-    spki_sha256="",
-    key_usage=None,
-    der_sha256="",
-)
-"""It claims nothing, and its key is nobody's."""
 
 _SECRET_SHARED = "secret_shared"  # noqa: S105 - a finding
 
@@ -86,7 +72,7 @@ async def _addressed(
     request = EnrollmentRequest(
         origin=inquiry.origin,
         operation=operation,
-        certificate_request=_NO_REQUEST_YET,
+        certificate_request=NO_REQUEST_YET,
         credentials=inquiry.credentials,
     )
     trace = DecisionTrace(origin=inquiry.origin, request=request)

@@ -31,6 +31,7 @@ from enroll.ports import (
     Registry,
     UnitOfWork,
 )
+from enroll.relays import Relays
 from enroll.request import (
     CertificateQuery,
     Confirmation,
@@ -52,6 +53,7 @@ from enroll.stages.hold import Hold
 from enroll.stages.identify import identify
 from enroll.stages.issue import Issue
 from enroll.stages.key_generation import PermitKey
+from enroll.stages.own_certificate import CheckOwn
 from enroll.stages.plan import Plan
 from enroll.stages.recognize import Recognize
 from enroll.stages.record import Record, follow
@@ -85,7 +87,9 @@ class Pipeline:
         self._registry = registry
         self._authority = authority
         self._clock = clock
-        self._authenticate = Authenticate(vault, authority, clock, ThirdParty(clock))
+        third_party = ThirdParty(clock)
+        self._authenticate = Authenticate(vault, authority, clock, third_party)
+        self.relays = Relays(registry, CheckOwn(authority, clock), third_party, self._reject)
         self.inquiries = Inquiries(registry, self._authenticate, secret_trier)
         self._authorize = Authorize(clock)
         self._permit_key = PermitKey(vault, clock)

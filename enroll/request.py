@@ -7,6 +7,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from enroll.channel import Channel
@@ -60,9 +61,24 @@ class CertificateRequest:
     challenge_password: str | None = field(default=None, repr=False)
 
 
+NO_REQUEST_YET = CertificateRequest(
+    subject=x509.Name([]),
+    subject_alternative_names=None,
+    public_key=ed25519.Ed25519PublicKey.from_public_bytes(bytes(32)),
+    spki=b"",
+    spki_sha256="",
+    key_usage=None,
+    der_sha256="",
+)
+"""It claims nothing, and its key is nobody's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOrigin:
-    """Where and when a request came in: what its attempt is recorded under in any case."""
+    """Where and when a request came in: what its attempt is recorded under in any case.
+
+    `relayed_by` is the registration authority that brought it in a message of its own.
+    """
 
     correlation_id: str
     protocol: ProtocolName
@@ -72,6 +88,7 @@ class RequestOrigin:
     received_at: datetime
     client_certificate_sha256: str | None = None
     credentials_shown: tuple[str, ...] = ()
+    relayed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +188,17 @@ class CertificateQuery:
     issuer: bytes
     serial_number: str
     shown: SignerCertificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayRequest:
+    """A message that brings messages of others, which a registration authority may do.
+
+    `signer` is the certificate whose key signed it.
+    """
+
+    origin: RequestOrigin
+    signer: SignerCertificate
 
 
 AnyRequest = EnrollmentRequest | PollRequest | CertificateQuery | Confirmation | FaultyRequest

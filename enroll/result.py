@@ -58,6 +58,16 @@ EnrollmentResult = Issued | Pending | Rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Relayed:
+    """Messages of others were brought by this registration authority, which may; no more is said.
+
+    Each of them is judged by itself.
+    """
+
+    authority: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """What a request to this profile should hold; of a device only where it was proven.
 

@@ -1,13 +1,13 @@
 """What a listener hands to a protocol and gets back, whatever the protocol."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from enroll.channel import Channel
-from enroll.request import AnyRequest, Inquiry, RequestOrigin
+from enroll.request import AnyRequest, Inquiry, RelayRequest, RequestOrigin
 from enroll.result import Described, EnrollmentResult, Rejected
 
 
@@ -29,7 +29,8 @@ class WireRequest:
     looks names up without regard to case. `peer_chain` holds the certificates that the client sent
     in its TLS handshake, DER, its own first; the handshake proved possession of the first one's
     key and nothing else. `channel` is the TLS connection to the client itself, where there is one.
-    With a `fault`, `body` is empty and the connection closes afterwards.
+    With a `fault`, `body` is empty and the connection closes afterwards. `relayed_by` is the
+    registration authority in whose message this one came, if it did.
     """
 
     method: str
@@ -44,6 +45,7 @@ class WireRequest:
     channel: Channel | None = None
     target: str = ""
     fault: TransportFault | None = None
+    relayed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +89,22 @@ class Question:
     answer: Callable[[Described], WireResponse]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """Messages of others in one, for whoever may bring them: each is served as if it came alone.
+
+    `gather` makes one answer of theirs, in the same order.
+    """
+
+    relay: RelayRequest
+    messages: tuple[WireRequest, ...]
+    gather: Callable[[Sequence[WireResponse]], WireResponse]
+
+
 class ProtocolHandler(Protocol):
     """One protocol: bytes to `EnrollmentRequest`, `EnrollmentResult` to bytes. Pure."""
 
-    def receive(self, wire: WireRequest) -> Exchange | Question | WireResponse:
+    def receive(self, wire: WireRequest) -> Exchange | Question | Bundle | WireResponse:
         """Decode a request or a question, or answer at once what needs no decision.
 
         Raises ProtocolViolation, and EnrollmentError for a message that cannot be enrolled from.

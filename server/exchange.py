@@ -16,8 +16,9 @@ from enroll.request import (
     FaultyRequest,
     PollRequest,
 )
-from enroll.result import EnrollmentResult, Rejected
+from enroll.result import EnrollmentResult, Rejected, Relayed
 from protocols.wire import (
+    Bundle,
     Exchange,
     ProtocolHandler,
     ProtocolViolation,
@@ -74,11 +75,16 @@ class ProtocolEndpoint:
             rejected = await self._pipeline.refuse(self._handler.origin(wire), error)
             self._note(wire, rejected, self._handler.origin(wire).operation)
             return self._handler.refuse(wire, rejected)
-        if isinstance(opened, WireResponse):
-            return opened
-        if isinstance(opened, Question):
-            return await self._tell(wire, opened)
-        return await self._decide(wire, opened)
+        match opened:
+            case WireResponse():
+                response = opened
+            case Question():
+                response = await self._tell(wire, opened)
+            case Bundle():
+                response = await self._unbundle(wire, opened)
+            case _:
+                response = await self._decide(wire, opened)
+        return response
 
     async def _tell(self, wire: WireRequest, question: Question) -> WireResponse:
         """Answer a question; who shows a bad credential is told what all are, but more slowly."""
@@ -101,6 +107,19 @@ class ProtocolEndpoint:
                 peer=wire.peer_address,
             )
         return question.answer(described)
+
+    async def _unbundle(self, wire: WireRequest, bundle: Bundle) -> WireResponse:
+        """Serve each message by itself, one after the other, where its bearer may bring it.
+
+        Each has a correlation id of its own, is recorded, and counts for the limits of its sender's
+        address.
+        """
+        relayed = await self._pipeline.relays(bundle.relay)
+        if isinstance(relayed, Rejected):
+            self._note(wire, relayed, bundle.relay.origin.operation)
+            return self._handler.refuse(wire, relayed)
+        answers = [await self(_brought(each, relayed)) for each in bundle.messages]
+        return bundle.gather(answers)
 
     async def _decide(self, wire: WireRequest, opened: Exchange) -> WireResponse:
         result = await self._ask(opened.request)
@@ -165,6 +184,10 @@ class ProtocolEndpoint:
     def _slow_down(self, wire: WireRequest, reason: FailureReason, finding: str) -> None:
         if reason in _UNPROVEN and finding not in _NOTHING_TRIED:
             self._backoff.failed(wire.peer_address)
+
+
+def _brought(wire: WireRequest, relayed: Relayed) -> WireRequest:
+    return replace(wire, relayed_by=relayed.authority)
 
 
 def _unanswered(wire: WireRequest, error: EnrollmentError) -> Rejected:

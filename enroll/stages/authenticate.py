@@ -4,10 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID
-
 from enroll.certificates import CertificateRecord
 from enroll.codes import CodeMatcher
 from enroll.credentials import (
@@ -20,17 +16,16 @@ from enroll.credentials import (
     Secret,
     ShownCertificate,
 )
-from enroll.failures import EnrollmentError, NotAuthenticated, NotAuthorized
+from enroll.failures import NotAuthenticated, NotAuthorized
 from enroll.on_behalf import by_appointed
 from enroll.orders import Order, Wish
 from enroll.policy.registration_authorities import appointed_with
-from enroll.policy.renewal import check_valid_now
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
-from enroll.profiles import CertificateClass
 from enroll.request import Operation, accepted_credentials
 from enroll.shared_secrets import ByGroupSecret
-from enroll.shown import check_uncompromised, shown_by, takes
+from enroll.shown import shown_by, takes
 from enroll.spent import order_of_repetition, refused
+from enroll.stages.own_certificate import CheckOwn, issued_here
 from enroll.steps import Addressed, Authenticated
 from enroll.trace import DecisionTrace
 
@@ -39,10 +34,6 @@ ByThirdParty = Callable[
     Awaitable[Authenticated],
 ]
 """Proves a device by a certificate that was not issued here: see `enroll.stages.third_party`."""
-
-_CLIENT_PURPOSES = frozenset(
-    {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-)
 
 
 class Authenticate:
@@ -61,7 +52,7 @@ class Authenticate:
     ) -> None:
         self._codes = CodeMatcher(vault)
         self._by_group_secret = ByGroupSecret(vault, clock)
-        self._authority = authority
+        self._check_own = CheckOwn(authority, clock)
         self._clock = clock
         self._third_party = third_party
 
@@ -77,7 +68,7 @@ class Authenticate:
             assert secret is not None  # noqa: S101 - told apart above; for the type checker
             return await self._by_secret(step, secret, accepted, uow, trace)
         if certificate is not None:
-            record = await _issued_here(certificate, uow)
+            record = await issued_here(certificate, uow)
             if record is None:
                 return await self._third_party(step, certificate, accepted, uow, trace)
             authority = appointed_with(step.tenant.tenant_id, record.der, step.policy)
@@ -186,30 +177,6 @@ class Authenticate:
             finding="no_credential",
         )
 
-    async def _check_own(
-        self,
-        record: CertificateRecord,
-        grace: timedelta,
-        uow: UnitOfWork,
-        trace: DecisionTrace,
-    ) -> None:
-        """Check what RFC 5280 §6 asks of a certificate that is in the registry."""
-        if record.device_id is not None:
-            trace.device = await uow.devices.by_id(record.device_id)
-        try:
-            self._authority.check_issued(record)
-            check_valid_now(record, self._clock.now(), grace)
-            check_uncompromised(await uow.keys.find(record.spki_sha256))
-            _check_client_purpose(record.certificate)
-        except EnrollmentError as error:
-            trace.failed("client certificate", error.finding)
-            raise
-        over = ", expired, within the grace" if self._has_expired(record) else ""
-        trace.passed("client certificate", f"{record.profile} {record.serial_number}{over}")
-
-    def _has_expired(self, record: CertificateRecord) -> bool:
-        return self._clock.now() > record.not_valid_after
-
     def _by_certificate(
         self, step: Addressed, record: CertificateRecord, trace: DecisionTrace
     ) -> Authenticated:
@@ -228,17 +195,8 @@ class Authenticate:
                 authenticated_at=self._clock.now(),
             ),
             presented=record,
-            expired=self._has_expired(record),
+            expired=self._check_own.has_expired(record),
         )
-
-
-async def _issued_here(credential: ShownCertificate, uow: UnitOfWork) -> CertificateRecord | None:
-    """Find the very certificate in the registry, if it was issued here."""
-    fingerprint = credential.leaf.fingerprint(hashes.SHA256()).hex()
-    record = await uow.certificates.by_fingerprint(fingerprint)
-    if record is None or record.certificate_class is CertificateClass.THIRD_PARTY:
-        return None
-    return record
 
 
 async def _secret_behind(
@@ -273,15 +231,3 @@ def _why_spent(code: OneTimeCode) -> str:
     if code.revoked_at is not None:
         return "code_revoked"
     return "code_reused" if code.uses >= code.max_uses else "code_expired"
-
-
-def _check_client_purpose(leaf: x509.Certificate) -> None:
-    try:
-        purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return
-    if not _CLIENT_PURPOSES.intersection(purposes):
-        raise NotAuthorized(
-            "the presented certificate is not meant for TLS clients",
-            finding="certificate_purpose",
-        )

@@ -70,6 +70,24 @@ class ThirdParty:
             trace.failed("identity" if trace.checks[-1].name == CHECK else CHECK, error.finding)
             raise
 
+    async def authority(
+        self,
+        step: Addressed,
+        credential: ShownCertificate,
+        uow: UnitOfWork,
+        trace: DecisionTrace,
+    ) -> str:
+        """Prove a registration authority itself, and name its anchor. Raises EnrollmentError."""
+        try:
+            path, anchor = self._trusted(step, credential, frozenset({CredentialKind.RA}))
+            await self._unrevoked(path, uow, trace)
+            check_uncompromised(await uow.keys.find(path.certificates[0].spki_sha256))
+        except EnrollmentError as error:
+            trace.failed(CHECK, error.finding)
+            raise
+        trace.passed(CHECK, _what(path, anchor))
+        return anchor.name
+
     def _trusted(
         self,
         step: Addressed,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from protocols.cmp.messages import (
     CA_CERTS,
@@ -68,6 +68,12 @@ def read_address(path: str) -> Address:
         info_type=INFO_TYPES.get(segments[0]),
         is_known=is_known,
     )
+
+
+def without_operation(path: str) -> str:
+    """Give the address of the same profile that names no operation."""
+    profile = read_address(path).profile
+    return f"/{_PROFILE}/{quote(profile, safe='')}" if profile is not None else ""
 
 
 def printable(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from enroll.failures import Malformed
 from protocols import der
-from protocols.cmp.decode import guarded, infos_of, inner_of, parts_of, texts_of
+from protocols.cmp.decode import guarded, infos_of, inner_of, parts_of, read_message, texts_of
 from protocols.cmp.messages import (
     Body,
     BodyType,
@@ -15,6 +15,7 @@ from protocols.cmp.messages import (
     ErrorMsgContent,
     FailInfo,
     GenMsgContent,
+    NestedMessageContent,
     PKIMessage,
     PKIStatus,
     PKIStatusInfo,
@@ -22,7 +23,7 @@ from protocols.cmp.messages import (
     RevDetails,
     RevReqContent,
 )
-from protocols.crmf.decode import read_message
+from protocols.crmf.decode import read_message as read_request
 from protocols.crmf.template import read_template
 from protocols.limits import DEFAULT_LIMITS, DERLimits, check_der
 from protocols.request_attributes import extension_values
@@ -64,7 +65,7 @@ def decode_body(message: PKIMessage, limits: DERLimits = DEFAULT_LIMITS) -> Body
 def _requests(content: der.Element, limits: DERLimits) -> CertReqMessages:
     del limits
     messages = _several(content, "CertReqMessages")
-    return CertReqMessages(messages=tuple(read_message(each) for each in messages))
+    return CertReqMessages(messages=tuple(read_request(each) for each in messages))
 
 
 def _pkcs10(content: der.Element, limits: DERLimits) -> CertificationRequest:
@@ -182,6 +183,15 @@ def _error(content: der.Element, limits: DERLimits) -> ErrorMsgContent:
     )
 
 
+def _nested(content: der.Element, limits: DERLimits) -> NestedMessageContent:
+    del limits
+    messages = _several(content, "NestedMessageContent")
+    return NestedMessageContent(
+        messages=tuple(read_message(each) for each in messages),
+        octets=tuple(each.whole for each in messages),
+    )
+
+
 def _several(content: der.Element, what: str, *, least: int = 1) -> list[der.Element]:
     found = parts_of(content, what)
     if not least <= len(found) <= _MAXIMUM:
@@ -211,4 +221,5 @@ _READERS: Mapping[BodyType, Callable[[der.Element, DERLimits], Body]] = {
     BodyType.GENM: _general,
     BodyType.RR: _revocations,
     BodyType.ERROR: _error,
+    BodyType.NESTED: _nested,
 }

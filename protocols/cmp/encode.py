@@ -110,6 +110,11 @@ def encode_error(status: PKIStatusInfo) -> bytes:
     return der.encode(BodyType.ERROR.tag, der.encode(der.SEQUENCE, encode_status(status)))
 
 
+def encode_nested(messages: Iterable[bytes]) -> bytes:
+    """Write the body of nested: whole messages (RFC 9810 §5.1.3.5)."""
+    return der.encode(BodyType.NESTED.tag, der.encode(der.SEQUENCE, *messages))
+
+
 def encode_poll_response(
     cert_req_ids: Iterable[int], check_after: int, reason: str | None = None
 ) -> bytes:

@@ -183,6 +183,22 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
         FailInfo.BAD_DATA_FORMAT,
         "origPKIMessage must hold the original of each message, in their order.",
     ),
+    "nested_depth": (
+        FailInfo.BAD_REQUEST,
+        "Messages within messages are taken one within another, no deeper, and few at a time.",
+    ),
+    "nested_transaction": (
+        FailInfo.BAD_REQUEST,
+        "The ids of a nested message are those of the one that it protects, or a batch's own.",
+    ),
+    "relay_not_authorized": (
+        FailInfo.NOT_AUTHORIZED,
+        "Only a registration authority may send nested messages.",
+    ),
+    "cross_certification": (
+        FailInfo.NOT_AUTHORIZED,
+        "Cross-certificates are not issued here.",
+    ),
     "approval_rejected": (FailInfo.NOT_AUTHORIZED, "This enrollment was rejected."),
     "approval_expired": (FailInfo.SYSTEM_UNAVAIL, "Nobody decided on this enrollment in time."),
     "approval_cancelled": (FailInfo.NOT_AUTHORIZED, "This enrollment was cancelled."),

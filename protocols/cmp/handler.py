@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from enroll.failures import AuthorityUnavailable, EnrollmentError, FailureReason, Malformed
+from enroll.failures import (
+    AuthorityUnavailable,
+    EnrollmentError,
+    FailureReason,
+    Malformed,
+    NotAuthorized,
+)
 from enroll.profiles import EnrollmentProfile, ProtocolName
 from enroll.request import FaultyRequest, RequestOrigin
 from enroll.result import Rejected
@@ -15,6 +21,7 @@ from protocols.cmp.encode import MEDIA_TYPE, SUPPORTED_VERSIONS
 from protocols.cmp.enrollments import Asked, open_enrollment
 from protocols.cmp.followups import open_confirmation, open_ending, open_poll
 from protocols.cmp.messages import REV_PASSPHRASE, BodyType, PKIHeader, PKIMessage
+from protocols.cmp.nested import open_nested
 from protocols.cmp.nonces import LEAST_OCTETS, SenderNonces
 from protocols.cmp.protection import check_protection, is_mac
 from protocols.cmp.refusals import FaultExchange, refuse
@@ -26,7 +33,7 @@ from protocols.cmp.strictness import FOLLOWING, check_extra_certs, check_message
 from protocols.cmp.support import open_support
 from protocols.cmp.terms import Terms
 from protocols.limits import DEFAULT_LIMITS, DERLimits
-from protocols.wire import Exchange, Question, WireRequest, WireResponse
+from protocols.wire import Bundle, Exchange, Question, WireRequest, WireResponse
 
 _EARLY_MEDIA_TYPE = "application/pkixcmp-poll"
 """What drafts of RFC 6712 had for some messages; it may be taken (RFC 9811 §4)."""
@@ -48,7 +55,7 @@ class CMPHandler:
     nonces: SenderNonces
     limits: DERLimits = DEFAULT_LIMITS
 
-    def receive(self, wire: WireRequest) -> Exchange | Question:
+    def receive(self, wire: WireRequest) -> Exchange | Question | Bundle:
         """Decode a message. Raises ProtocolViolation, EnrollmentError for one that is refused.
 
         One that is refused and has a MAC is an exchange too: whose MAC it is has to be asked, for
@@ -79,12 +86,13 @@ class CMPHandler:
         message: PKIMessage,
         address: Address,
         reply: Reply,
-    ) -> Exchange | Question:
+    ) -> Exchange | Question | Bundle:
         """Open what the message asks for. Raises EnrollmentError."""
         _check_header(message)
         label, profile = self._named(message, address)
         check_message(message, profile.cmp, wire.received_at)
         _check_operation(message, address)
+        _check_grantable(message)
         body = decode_body(message, self.limits)
         check_count(message.header, body)
         sender = _sender(message)
@@ -112,6 +120,8 @@ class CMPHandler:
                 return open_support(asked, self.services, address.info_type)
             case BodyType.ERROR:
                 return open_ending(asked, self.nonces)
+            case BodyType.NESTED:
+                return open_nested(asked, wire, address, self.limits)
             case _:
                 raise Malformed(
                     f"a message of type {message.body_type.name.lower()} is not served here",
@@ -153,6 +163,7 @@ class CMPHandler:
             profile=printable(label) if label is not None else None,
             peer_address=wire.peer_address,
             received_at=wire.received_at,
+            relayed_by=wire.relayed_by,
         )
 
     def _address(self, wire: WireRequest) -> Address:
@@ -231,7 +242,7 @@ def _check_header(message: PKIMessage) -> None:
 def _check_operation(message: PKIMessage, address: Address) -> None:
     """Demand the message that the address names (cmp-T5). Raises Malformed."""
     wanted, kind = address.operation, message.body_type
-    if wanted is not None and kind is not wanted and kind not in FOLLOWING:
+    if wanted is not None and kind is not wanted and kind not in {*FOLLOWING, BodyType.NESTED}:
         raise Malformed(
             f"{kind.name.lower()} came to the address of {wanted.name.lower()}",
             finding="body_of_another_operation",
@@ -246,6 +257,13 @@ def _mac_of(message: PKIMessage) -> ByMAC | None:
         return by_mac(message)
     except EnrollmentError:
         return None
+
+
+def _check_grantable(message: PKIMessage) -> None:
+    """Refuse a ccr to whoever it is that protected it: nobody is cross-certified here."""
+    if message.body_type is BodyType.CCR:
+        _sender(message)
+        raise NotAuthorized("no cross-certificates are issued", finding="cross_certification")
 
 
 def _sender(message: PKIMessage) -> Sender:

@@ -259,6 +259,14 @@ class ErrorMsgContent:
     details: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NestedMessageContent:
+    """RFC 9810 §5.1.3.5: messages, and the same as they came; of none is the body read yet."""
+
+    messages: tuple[PKIMessage, ...]
+    octets: tuple[bytes, ...] = field(repr=False)
+
+
 Body = (
     CertReqMessages
     | CertificationRequest
@@ -267,5 +275,6 @@ Body = (
     | GenMsgContent
     | RevReqContent
     | ErrorMsgContent
+    | NestedMessageContent
 )
 """What a client may ask here."""

@@ -64,7 +64,7 @@ class BySignature:
         """What protects the answer is a key of ours."""
 
     @property
-    def credential(self) -> Credential:
+    def credential(self) -> SignerCertificate:
         return SignerCertificate(chain=self.chain)
 
 
