@@ -144,7 +144,7 @@ async def test_cmp_P7_a_fault_is_told_under_the_secret_of_the_request() -> None:
     contents = {
         "badPOP": (BodyType.IR, stolen),
         "badDataFormat": (BodyType.IR, integer(1)),
-        "badRequest": (BodyType.CCR, sequence()),
+        "badRequest": (BodyType.KRR, sequence()),
         "wrongIntegrity": (BodyType.KUR, content_of(ask)),
         "badRecipientNonce": (BodyType.CERT_CONF, sequence()),
     }
