@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enroll.events import Attempt, Outcome
 from enroll.failures import AuthorityUnavailable, EnrollmentError, RateLimited
 from enroll.policy.denials import FAILED
+from enroll.policy.device_names import MAXIMUM_NAME_LENGTH
 from enroll.result import Rejected
 from enroll.trace import DecisionTrace
 
@@ -25,7 +26,7 @@ def attempt(
         peer_address=origin.peer_address,
         outcome=outcome,
         device_id=trace.device.device_id if trace.device else None,
-        device_name=trace.device.name if trace.device else None,
+        device_name=_name(trace),
         serial_number=serial_number,
         request_sha256=wanted.der_sha256 if wanted else None,
         spki_sha256=(wanted.spki_sha256 or None) if wanted else None,
@@ -34,6 +35,12 @@ def attempt(
         trace=tuple(trace.checks),
         latency_us=max(0, (at - origin.received_at) // timedelta(microseconds=1)),
     )
+
+
+def _name(trace: DecisionTrace) -> str | None:
+    if trace.device is not None:
+        return trace.device.name
+    return trace.joining.name[:MAXIMUM_NAME_LENGTH] if trace.joining is not None else None
 
 
 def refused_attempt(error: EnrollmentError, trace: DecisionTrace, at: datetime) -> Attempt:

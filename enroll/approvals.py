@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from enroll.device import Cause, Device, DeviceState
+from enroll.device import Cause, Device, DeviceSource, DeviceState
 from enroll.events import EventName
 from enroll.failures import ConcurrentChange, NotFound, Refused
 from enroll.orders import Order, OrderKind, OrderState
@@ -168,8 +168,13 @@ async def _admit(
         uow.events.append(event)
     for held in await uow.orders.open_of(device.device_id):
         wish = held.wish
-        if wish is not None and not needs_decision(
-            move.after, group, wish.operation, wish.credential_kind
+        # What a device asked for as it joined was seen by whoever let it in.
+        came_with_it = (
+            device.source == DeviceSource.AUTO and held.requested_at == order.requested_at
+        )
+        if wish is not None and (
+            came_with_it
+            or not needs_decision(move.after, group, wish.operation, wish.credential_kind)
         ):
             _approved(uow, held, group, chronicle)
     # A device's approval is fulfilled by being given.

@@ -25,9 +25,13 @@ class DeviceStatus(StrEnum):
 
 
 class DeviceSource(StrEnum):
-    """How a device came into the registry; groups say of each whether a person must approve."""
+    """How a device came into the registry; groups say of each whether a person must approve.
+
+    AUTO: it joined its group of itself, by what it proved (T-05).
+    """
 
     MANUAL = "manual"
+    AUTO = "auto"
 
 
 class Connection(StrEnum):

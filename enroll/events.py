@@ -11,6 +11,8 @@ class EventName(StrEnum):
 
     INSTALLATION_INITIALIZED = "installation.initialized"
     DEVICE_REGISTERED = "device.registered"
+    DEVICE_AUTO_PROVISIONED = "device.auto_provisioned"
+    DEVICE_AUTO_PROVISION_FAILED = "device.auto_provision_failed"
     DEVICE_APPROVED = "device.approved"
     DEVICE_REJECTED = "device.rejected"
     DEVICE_APPROVAL_EXPIRED = "device.approval_expired"

@@ -53,6 +53,13 @@ class GroupStatus(StrEnum):
     DISABLED = "disabled"
 
 
+class RegistrationMode(StrEnum):
+    """Whether a group's devices have to be registered before they enroll, or may join it (T-05)."""
+
+    PRE_REGISTERED = "pre_registered"
+    JUST_IN_TIME = "just_in_time"
+
+
 class Approval(StrEnum):
     """Whether a person decides before a certificate is issued."""
 
@@ -120,7 +127,9 @@ class DeviceGroup:
     every `approval_retry_after`. With `separation_of_duty` nobody approves what they asked for.
 
     `secrets` are shared by the group's devices, and prove no more than that: what they ask for
-    waits for a person unless `group_secret_approval` says otherwise.
+    waits for a person unless `group_secret_approval` says otherwise. In JUST_IN_TIME mode devices
+    that nobody registered join by a passcode, or under a trust anchor that says so, up to
+    `newcomers_per_day`.
     """
 
     group_id: str
@@ -137,6 +146,8 @@ class DeviceGroup:
     approval_retry_after: timedelta = timedelta(minutes=1)
     group_secret_approval: Approval = Approval.MANUAL
     secrets: tuple[GroupSecret, ...] = ()
+    registration_mode: RegistrationMode = RegistrationMode.PRE_REGISTERED
+    newcomers_per_day: int = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +187,8 @@ class EnrollmentProfile:
     `renewal_window` is the part of the lifetime, at its end, in which renewal is open; with
     `allow_replace` it always is. A certificate proves its device here for `expired_grace` after
     its end (T-11). Before anything is issued, `decision_webhook` is asked, by its name in the
-    configuration.
+    configuration. With `subject_names_newcomers` a device that joins by a passcode is called as the
+    subject of its request says.
     """
 
     slug: str
@@ -197,6 +209,7 @@ class EnrollmentProfile:
     revoke_superseded_after: timedelta | None = None
     replay_window: timedelta = timedelta(hours=24)
     decision_webhook: str | None = None
+    subject_names_newcomers: bool = False
     est: ESTOptions = field(default_factory=ESTOptions)
     scep: SCEPOptions = field(default_factory=SCEPOptions)
     cmp: CMPOptions = field(default_factory=CMPOptions)

@@ -1,6 +1,5 @@
 """Use cases: register a device, and make a one-time code for it."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,15 +17,15 @@ from enroll.device import (
 )
 from enroll.events import EnrollmentEvent, EventName
 from enroll.failures import NotFound, Refused
-from enroll.orders import Order, OrderKind
+from enroll.policy.approval import application
 from enroll.policy.attributes import objection_to_attribute
+from enroll.policy.device_names import objection_to_name
 from enroll.policy.identities import to_identity
 from enroll.ports import Clock, CodeVault, Randomness, Registry, UnitOfWork
 from enroll.profiles import DeviceGroup, GroupStatus, PolicySnapshot, ProtocolName
 from enroll.retry import decided_anew
 
 CODE_LIFETIME = timedelta(days=7)
-MAXIMUM_NAME_LENGTH = 64
 MAXIMUM_USES = 1_000
 MAXIMUM_LIFETIME = timedelta(days=3_660)
 
@@ -106,7 +105,8 @@ class Registration:
             uow.policy.expect(policy.version)
             uow.devices.add(device)
             if waits:
-                uow.orders.add(self._application(device, group, actor))
+                order_id = new_id(now, self._randomness.octets(10))
+                uow.orders.add(application(device, group, order_id, actor))
             uow.events.append(_event(EventName.DEVICE_REGISTERED, device, actor, now))
             made = self._add_code(uow, policy, device, code, actor) if code else None
             await uow.commit()
@@ -133,16 +133,6 @@ class Registration:
     ) -> MadeCode:
         """Stage a code of the usual terms in a unit that does more than this."""
         return self._add_code(uow, policy, device, CodeTerms(), actor)
-
-    def _application(self, device: Device, group: DeviceGroup, actor: str) -> Order:
-        return Order(
-            order_id=new_id(device.created_at, self._randomness.octets(10)),
-            kind=OrderKind.DEVICE,
-            device_id=device.device_id,
-            requested_by=actor,
-            requested_at=device.created_at,
-            expires_at=device.created_at + group.approval_timeout,
-        )
 
     def _add_code(
         self,
@@ -189,16 +179,9 @@ class Registration:
 
 def check_device_name(name: str) -> None:
     """Check a new device's name. Raises RegistrationError, which says what was expected."""
-    if not 1 <= len(name) <= MAXIMUM_NAME_LENGTH or name != name.strip():
-        raise RegistrationError("a device name is 1 to 64 characters, without spaces around it")
-    if ":" in name:
-        raise RegistrationError("a device name holds no colon: HTTP Basic could not carry it")
-    if not name.isprintable():
-        raise RegistrationError(
-            "a device name holds no control character, and no space but the plain one"
-        )
-    if unicodedata.normalize("NFC", name) != name:
-        raise RegistrationError("a device name is written in Unicode normal form C")
+    objection = objection_to_name(name)
+    if objection is not None:
+        raise RegistrationError(objection)
 
 
 def _check_attributes(new: NewDevice) -> None:

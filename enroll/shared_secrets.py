@@ -21,9 +21,10 @@ from enroll.credentials import (
     SharedSecretMAC,
 )
 from enroll.device import Device
+from enroll.newcomers import Newcomers
 from enroll.ports import Clock, CodeVault, UnitOfWork
 from enroll.profiles import DeviceGroup, PolicySnapshot
-from enroll.spent import CHECKS, order_of_repetition
+from enroll.spent import CHECKS, order_of_repetition, refused
 from enroll.steps import Addressed, Authenticated
 from enroll.tallies import uses_of
 from enroll.trace import DecisionTrace
@@ -65,6 +66,7 @@ class ByGroupSecret:
         self._vault = vault
         self._wrapped_dummy = vault.wrap("none", _DUMMY)
         self._clock = clock
+        self._newcomers = Newcomers(clock)
 
     async def __call__(
         self, step: Addressed, secret: Secret, uow: UnitOfWork, trace: DecisionTrace
@@ -74,14 +76,17 @@ class ByGroupSecret:
         Raises NotAuthenticated for a secret whose time or uses are over.
         """
         shown = await self._shown(step, secret, uow)
-        if shown is None or shown.device is None:
+        if shown is None:
             return None
-        if shown.device.group_id != shown.group.group_id:
+        device = shown.device
+        if device is None and shown.secret.reference is not None:
+            return await self._newcomer(step, shown, uow, trace)
+        if device is None or device.group_id != shown.group.group_id:
             return None
-        trace.device = shown.device
+        trace.device = device
         proven = Authentication(
             kind=CredentialKind.GROUP_SECRET,
-            device_id=shown.device.device_id,
+            device_id=device.device_id,
             credential_id=shown.secret.secret_id,
             authenticated_at=self._clock.now(),
             group_secret=shown.secret,
@@ -93,6 +98,27 @@ class ByGroupSecret:
         order = await order_of_repetition(step, proven, spent, uow, trace)
         trace.passed(CHECKS[proven.kind], "spent; good for a repetition")
         return Authenticated(addressed=step, authentication=proven, repeat_only=True, order=order)
+
+    async def _newcomer(
+        self, step: Addressed, shown: _Shown, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Authenticated:
+        """Let a device that nobody registered join, by a passcode that is still good."""
+        spent = await self._why_spent(shown.secret, uow)
+        if spent is not None:
+            raise refused(CredentialKind.GROUP_SECRET, spent, trace)
+        trace.passed(CHECKS[CredentialKind.GROUP_SECRET], shown.secret.secret_id)
+        device = await self._newcomers.by_passcode(step, shown.group, uow, trace)
+        return Authenticated(
+            addressed=step,
+            authentication=Authentication(
+                kind=CredentialKind.GROUP_SECRET,
+                device_id=device.device_id,
+                credential_id=shown.secret.secret_id,
+                authenticated_at=self._clock.now(),
+                group_secret=shown.secret,
+            ),
+            newcomer=device,
+        )
 
     def shown_of(
         self, secret: Secret, tenant_id: str, group_id: str | None, policy: PolicySnapshot

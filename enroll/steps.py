@@ -59,7 +59,8 @@ class Authenticated:
     `presented` is the certificate, if it is one from here, `third_party` if it is another CA's;
     `expired` says that its time is over and the profile's grace is not. `repeat_only`: a spent
     code, good for the answer that it once got and for nothing new; `order` is what it opened.
-    `acting` is who asks where it is not the device itself.
+    `acting` is who asks where it is not the device itself. `newcomer` is the device where nobody
+    registered it: it is stored with what it gets, or not at all.
     """
 
     addressed: Addressed
@@ -70,6 +71,7 @@ class Authenticated:
     repeat_only: bool = False
     order: Order | None = None
     acting: ActingAuthority | None = None
+    newcomer: Device | None = None
 
     @property
     def actor(self) -> str:

@@ -33,7 +33,8 @@ class TrustAnchor:
     slugs it is good for, none for all; `groups` the names of those whose devices a registration
     authority may enroll, none for all. Only devices whose attribute `manufacturer` is the one here
     are enrolled by it, if there is one. `policies` are certificate policies, of which a path needs
-    one. Blocked, it is trusted no more, and no path passes its key.
+    one. Unknown devices below it join the group named by `newcomers_join`, if there is one.
+    Blocked, it is trusted no more, and no path passes its key.
     """
 
     anchor_id: str
@@ -47,6 +48,7 @@ class TrustAnchor:
     groups: tuple[str, ...] = ()
     manufacturer: str | None = None
     policies: tuple[str, ...] = ()
+    newcomers_join: str | None = None
     blocked: bool = False
 
     @cached_property

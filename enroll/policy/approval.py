@@ -7,7 +7,7 @@ from datetime import datetime
 from enroll.credentials import Authentication, CredentialKind
 from enroll.device import Device, DeviceState
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
-from enroll.orders import Order, OrderState
+from enroll.orders import Order, OrderKind, OrderState
 from enroll.policy.wishes import shown_names, shown_subject
 from enroll.profiles import Approval, DeviceGroup
 from enroll.request import EnrollmentRequest, Operation, PollRequest
@@ -32,6 +32,18 @@ def needs_decision(
         return True
     rule = group.renewal_approval if operation is Operation.RENEWAL else group.approval
     return rule is Approval.MANUAL
+
+
+def application(device: Device, group: DeviceGroup, order_id: str, actor: str) -> Order:
+    """Write the order by which a person lets a device in, or does not (T-02)."""
+    return Order(
+        order_id=order_id,
+        kind=OrderKind.DEVICE,
+        device_id=device.device_id,
+        requested_by=actor,
+        requested_at=device.created_at,
+        expires_at=device.created_at + group.approval_timeout,
+    )
 
 
 def order_for(

@@ -26,6 +26,7 @@ from enroll.profiles import (
 )
 
 MAXIMUM_VALIDITY = timedelta(days=366 * 30)
+MOST_NEWCOMERS = 1_000_000
 RESERVED_SLUGS = frozenset(
     {
         # RFC 7030 §3.2.2: a label must not be an operation's name. "p" is CMP's path element.
@@ -131,6 +132,8 @@ def check_group(group: DeviceGroup, policy: PolicySnapshot) -> None:
         profile = policy.enrollment_profiles.get(slug)
         if profile is None or profile.tenant_id != group.tenant_id:
             raise PolicyError(f"required_profiles: there is no profile {slug!r} in this tenant")
+    if not 1 <= group.newcomers_per_day <= MOST_NEWCOMERS:
+        raise PolicyError(f"newcomers_per_day: expected 1 to {MOST_NEWCOMERS}")
     if not timedelta(minutes=1) <= group.approval_timeout <= timedelta(days=366):
         raise PolicyError("approval_timeout: expected a minute to a year, such as 7d")
     if not timedelta(seconds=1) <= group.approval_retry_after <= timedelta(days=1):

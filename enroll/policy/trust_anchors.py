@@ -100,6 +100,7 @@ def check_trust_anchor(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
         _check_certificates(anchor)
     _check_patterns(anchor)
     _check_groups(anchor, policy)
+    _check_newcomers(anchor, policy)
     for slug in anchor.profiles:
         profile = policy.enrollment_profiles.get(slug)
         if profile is None or profile.tenant_id != anchor.tenant_id:
@@ -131,6 +132,20 @@ def _check_groups(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
     for name in anchor.groups:
         if policy.group_named(anchor.tenant_id, name) is None:
             raise PolicyError(f"groups: there is no group {name!r} in this tenant")
+
+
+def _check_newcomers(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
+    """Check that who joins on the anchor's word is told apart by it, and joins a group there is."""
+    name = anchor.newcomers_join
+    if name is None:
+        return
+    if anchor.purpose not in {TrustPurpose.IDEVID, TrustPurpose.AUTH_CA} or is_shared(anchor):
+        raise PolicyError(
+            "newcomers_join: it is for anchors whose certificates are each one device's: of "
+            "purpose idevid, or auth-ca with a pattern for CN, serialNumber, uri or dns"
+        )
+    if policy.group_named(anchor.tenant_id, name) is None:
+        raise PolicyError(f"newcomers_join: there is no group {name!r} in this tenant")
 
 
 def split_chain(

@@ -6,6 +6,7 @@ from datetime import datetime
 from enroll.credentials import CredentialKind
 from enroll.device import new_id
 from enroll.events import EnrollmentEvent, EventName
+from enroll.newcomers import joined, stage_application, stage_newcomer
 from enroll.orders import Order, OrderKind, Wish
 from enroll.policy.chronicle import Chronicle
 from enroll.policy.wishes import encode_wish, shown_names, shown_subject
@@ -32,7 +33,9 @@ class Hold:
         order = step.order
         if order is None:
             order = self._opened(step, reference)
-            _stage(order, step, uow, self._clock.now())
+            self._stage(order, step, uow)
+            if step.identified.authenticated.newcomer is not None:
+                trace.device = step.identified.device
         elif reference not in {None, order.reference}:
             uow.orders.save(replace(order, reference=reference))
         trace.passed("hold", order.order_id)
@@ -72,19 +75,25 @@ class Hold:
             expires_at=now + group.approval_timeout,
         )
 
+    def _stage(self, order: Order, step: Held, uow: UnitOfWork) -> None:
+        now, authenticated = self._clock.now(), step.identified.authenticated
+        uow.policy.expect(authenticated.addressed.policy.version)
+        device = replace(step.identified.device, updated_at=now)
+        if authenticated.newcomer is not None:
+            stage_newcomer(device, step.identified.group, uow)
+            stage_application(
+                device, step.identified.group, authenticated.actor, self._randomness, uow
+            )
+        else:
+            uow.devices.save(device)
+        uow.orders.add(order)
+        stage_use(authenticated.authentication, uow, now)
+        for event in _events(order, step, now):
+            uow.events.append(event)
+
 
 def pending(order: Order, retry_after: float) -> Pending:
     return Pending(order_id=order.order_id, retry_after=max(1, int(retry_after)))
-
-
-def _stage(order: Order, step: Held, uow: UnitOfWork, now: datetime) -> None:
-    authentication = step.identified.authenticated.authentication
-    uow.policy.expect(step.identified.authenticated.addressed.policy.version)
-    uow.devices.save(replace(step.identified.device, updated_at=now))
-    uow.orders.add(order)
-    stage_use(authentication, uow, now)
-    for event in _events(order, step, now):
-        uow.events.append(event)
 
 
 def _events(order: Order, step: Held, now: datetime) -> list[EnrollmentEvent]:
@@ -92,7 +101,11 @@ def _events(order: Order, step: Held, now: datetime) -> list[EnrollmentEvent]:
     origin = step.identified.authenticated.addressed.request.origin
     acting = step.identified.authenticated.acting
     chronicle = Chronicle(actor=order.requested_by, at=now, correlation_id=origin.correlation_id)
-    events = [
+    events = []
+    if step.identified.authenticated.newcomer is not None:
+        device, group = step.identified.device, step.identified.group
+        events.append(joined(device, group, step.identified.authenticated, chronicle))
+    events.append(
         chronicle.ordered(
             EventName.ENROLLMENT_PENDING,
             order,
@@ -101,7 +114,7 @@ def _events(order: Order, step: Held, now: datetime) -> list[EnrollmentEvent]:
             peer_address=origin.peer_address,
             **({"registration_authority": acting.name} if acting is not None else {}),
         )
-    ]
+    )
     if step.identified.enrichment is not None:
         events.append(chronicle.enriched(step.identified.enrichment, order.device_id))
     shown = step.identified.authenticated.third_party

@@ -17,7 +17,7 @@ async def identify(step: Authenticated, uow: UnitOfWork, trace: DecisionTrace) -
     Raises EnrollmentError (UNKNOWN_DEVICE), NotAuthorized (identity_conflict).
     """
     addressed = step.addressed
-    device = await uow.devices.by_id(step.authentication.device_id)
+    device = step.newcomer or await uow.devices.by_id(step.authentication.device_id)
     if device is None or device.state is DeviceState.DELETED:
         trace.failed("device", "not in the registry")
         raise EnrollmentError(
@@ -25,7 +25,8 @@ async def identify(step: Authenticated, uow: UnitOfWork, trace: DecisionTrace) -
             "the credential's device is not in the registry",
             finding="identity_unknown",
         )
-    trace.device = device
+    if step.newcomer is None:
+        trace.device = device
     if device.tenant_id != addressed.tenant.tenant_id:
         trace.failed("device", "of another tenant")
         raise NotAuthorized("the device is another tenant's", finding="wrong_tenant")

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
 
-from enroll.failures import EnrollmentError, FailureReason
+from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
 from enroll.key_generation import (
     KeyRecipient,
     KeyWish,
@@ -55,6 +55,11 @@ class PermitKey:
         self, step: Authorized | Held, wish: KeyWish, uow: UnitOfWork
     ) -> KeyRecipient | None:
         addressed = step.identified.authenticated.addressed
+        if step.identified.authenticated.newcomer is not None:
+            raise NotAuthorized(
+                "keys are made for devices that are registered; one that joins brings its own",
+                finding="newcomer_without_key",
+            )
         encrypted = wish.recipient is not None
         check_encryption_asked_for(addressed.profile.est, asked_for=encrypted)
         check_cipher(step.key_algorithm, addressed.request.channel, encrypted=encrypted)

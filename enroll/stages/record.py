@@ -8,6 +8,7 @@ from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.credentials import CredentialKind
 from enroll.device import Device
 from enroll.events import EnrollmentEvent, EventName
+from enroll.newcomers import joined, stage_newcomer
 from enroll.policy.approval import fulfilled
 from enroll.policy.chronicle import Chronicle
 from enroll.policy.slots import (
@@ -53,7 +54,10 @@ class Record:
         addressed = authorized.identified.authenticated.addressed
         record = outcome.record
         uow.policy.expect(addressed.policy.version)
-        uow.devices.save(outcome.device)
+        if authorized.identified.authenticated.newcomer is not None:
+            stage_newcomer(outcome.device, authorized.identified.group, uow)
+        else:
+            uow.devices.save(outcome.device)
         uow.keys.claim(record.spki_sha256, outcome.device.device_id, now)
         for change in outcome.changes:
             uow.certificates.save(change.now, was=change.was)
@@ -191,7 +195,10 @@ def _events(
     origin = authenticated.addressed.request.origin
     acting = authenticated.acting
     chronicle = Chronicle(actor=authenticated.actor, at=now, correlation_id=origin.correlation_id)
-    events = [
+    events = []
+    if authenticated.newcomer is not None:
+        events.append(joined(device, authorized.identified.group, authenticated, chronicle))
+    events.append(
         chronicle.event(
             EventName.CERTIFICATE_ISSUED,
             device.device_id,
@@ -207,7 +214,7 @@ def _events(
             **({"key_made_here": True} if authenticated.addressed.request.key_wish else {}),
             **({"registration_authority": acting.name} if acting is not None else {}),
         )
-    ]
+    )
     if authorized.identified.enrichment is not None:
         enrichment = authorized.identified.enrichment
         events.append(chronicle.enriched(enrichment, device.device_id))

@@ -4,6 +4,7 @@ from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.credentials import Authentication, CredentialKind, ShownCertificate
 from enroll.device import Device, DeviceIdentity, IdentityKind
 from enroll.failures import EnrollmentError, FailureReason, NotAuthorized
+from enroll.newcomers import Newcomers
 from enroll.on_behalf import device_spoken_for
 from enroll.policy.identities import Claims, claims_of
 from enroll.policy.known_authorities import KINDS, AuthoritiesByTenant
@@ -47,6 +48,7 @@ class ThirdParty:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._authorities = AuthoritiesByTenant()
+        self._newcomers = Newcomers(clock)
 
     async def __call__(
         self,
@@ -196,14 +198,23 @@ class ThirdParty:
         request = step.request.certificate_request
         claimed = claims_of(request) if shared else NOTHING
         owner = (record.device_id,) if record is not None and record.device_id is not None else ()
-        device = await the_one_device(
-            step.tenant.tenant_id,
-            proven.names | claimed.names,
-            proven.identities | claimed.identities,
-            (*claimed.device_ids, *owner),
-            uow,
-        )
-        trace.device, trace.proven = device, True
+        newcomer = None
+        try:
+            device = await the_one_device(
+                step.tenant.tenant_id,
+                proven.names | claimed.names,
+                proven.identities | claimed.identities,
+                (*claimed.device_ids, *owner),
+                uow,
+            )
+            trace.device, trace.proven = device, True
+        except EnrollmentError as error:
+            if error.reason is not FailureReason.UNKNOWN_DEVICE or anchor.newcomers_join is None:
+                raise
+            kind = KINDS[anchor.purpose]
+            device = newcomer = await self._newcomers.by_certificate(
+                step, anchor, proven, kind, uow, trace
+            )
         check_manufacturer(anchor, device)
         against = contradiction(device, proven, anchor, request.spki_sha256)
         if against is not None:
@@ -227,6 +238,7 @@ class ThirdParty:
                 shared=shared,
                 pin=_pin(path, device) if pinned else None,
             ),
+            newcomer=newcomer,
         )
 
     async def _on_behalf(

@@ -141,6 +141,10 @@ def _read_one(text: str, hint: object) -> object:
         return text.lower() == "true"
     if hint is timedelta:
         return parse_duration(text)
+    if hint is int:
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            raise typer.BadParameter(f"expected a whole number, got {text!r}")
+        return int(text)
     if hint is float:
         try:
             return float(text)

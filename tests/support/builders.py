@@ -49,6 +49,7 @@ def a_hash(name: str) -> str:
 
 TENANT = an_id("tenant default")
 GROUP = an_id("group default")
+PASSCODE_REFERENCE = "bench"
 
 
 def a_tenant(name: str = "default", **changes: Any) -> Tenant:

@@ -15,6 +15,7 @@ from enroll.failures import FailureReason
 from enroll.profiles import Approval, CertificateClass, KeyAlgorithm, PolicySnapshot, ReEnrollment
 from tests.support import approvals as p
 from tests.support import arrangements as a
+from tests.support import joining as j
 from tests.support import renewals as r
 from tests.support.builders import (
     a_certificate_profile,
@@ -423,6 +424,24 @@ _SCREENED_TWICE = (
         policy=a_policy(p.a_manual_group()),
     ),
 )
+_BY_PASSCODES = tuple(
+    replace(case, policy=a_policy(j.a_group_to_join(), j.a_profile_that_asks_names()))
+    for case in (
+        _unproven("lifecycle-DC16", j.by_an_expired_passcode, "passcode_expired", ENROLLED),
+        _unproven("lifecycle-DC16", j.by_a_passcode_used_up, "passcode_exhausted", REGISTERED),
+        _refused("lifecycle-2.7e", j.another_of_its_name, "clone_suspected", REGISTERED),
+        _issued("lifecycle-DC16", j.registered_before, REGISTERED),
+        _issued("lifecycle-DC16", j.the_last_use_repeated, REGISTERED, repeated=True),
+        _issued("lifecycle-T05", j.joins, REGISTERED),
+        _issued("lifecycle-T13", j.joins_and_asks_again, REGISTERED, repeated=True),
+    )
+) + tuple(
+    replace(case, policy=a_policy(j.a_group_to_be_let_in(), j.a_profile_that_asks_names()))
+    for case in (
+        _held("lifecycle-T05", j.joins_and_waits, UNAPPROVED),
+        _issued("lifecycle-T03", j.joins_and_was_let_in, REGISTERED),
+    )
+)
 CASES = (
     *_UNPROVEN,
     *_REFUSED_BY_STATE,
@@ -438,4 +457,5 @@ CASES = (
     *_SCREENED,
     *_VOUCHED_FOR_BY_PEOPLE,
     *_SCREENED_TWICE,
+    *_BY_PASSCODES,
 )

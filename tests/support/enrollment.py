@@ -40,7 +40,7 @@ from registry.code_vault import RegistrySecrets
 from registry.memory import MemoryRegistry
 from server.key_generation import ThreadedKeyGenerator
 from server.trials import ThreadedSecretTrier
-from tests.support.builders import TENANT, a_policy, stage_policy
+from tests.support.builders import PASSCODE_REFERENCE, TENANT, a_policy, stage_policy
 from tests.support.csr import (
     CHALLENGE_PASSWORD,
     CHANGE_SUBJECT_NAME,
@@ -239,8 +239,10 @@ class Site:
         return device
 
     async def certificates(self, name: str = "pump-1") -> Sequence[CertificateRecord]:
-        """Give all that a device ever got, newest first."""
-        device = await self.device(name)
+        """Give all that a device ever got, newest first: nothing, where there is no such device."""
+        device = await look(self.registry, lambda uow: uow.devices.by_reference(TENANT, name))
+        if device is None:
+            return ()
         return await look(self.registry, lambda uow: uow.certificates.of_device(device.device_id))
 
     async def record_of(self, held: Held) -> CertificateRecord:
@@ -319,7 +321,7 @@ async def with_code_in_request(site: Site, ask: Ask) -> Ask:
     if ask.code is None:
         return ask
     subject = ask.subject
-    if ask.reference not in {each.value for each in subject}:
+    if ask.reference not in {PASSCODE_REFERENCE, *(each.value for each in subject)}:
         own = x509.NameAttribute(NameOID.SERIAL_NUMBER, ask.reference or "")
         subject = x509.Name([own, *subject])
     return replace(ask, subject=subject, challenge_password=ask.code, reference=None, code=None)

@@ -14,10 +14,9 @@ from enroll.profiles import ProtocolName
 from enroll.request import EnrollmentRequest, Operation
 from enroll.result import EnrollmentResult
 from tests.support.builders import GROUP
+from tests.support.builders import PASSCODE_REFERENCE as REFERENCE
 from tests.support.csr import Key, a_name
 from tests.support.enrollment import OPERATOR, Ask, Site, a_new_key
-
-REFERENCE = "bench"
 
 
 def _by_mac(reference: str, code: str) -> Credential:

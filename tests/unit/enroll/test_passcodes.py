@@ -24,10 +24,11 @@ from enroll.request import Confirmation, PollRequest
 from enroll.result import Issued, Pending, Rejected
 from tests.support.approvals import approve
 from tests.support.builders import GROUP, a_group, a_policy, an_enrollment_profile, an_id
+from tests.support.builders import PASSCODE_REFERENCE as REFERENCE
 from tests.support.csr import a_name
 from tests.support.enrollment import OPERATOR, Site, a_new_key, open_site
 from tests.support.fakes import START
-from tests.support.passcodes import REFERENCE, a_passcode, ask, secrets_of, shown
+from tests.support.passcodes import a_passcode, ask, secrets_of, shown
 
 PROFILE = an_enrollment_profile(
     initial_credentials=frozenset({CredentialKind.ONE_TIME_CODE, CredentialKind.GROUP_SECRET})
