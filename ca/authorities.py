@@ -89,7 +89,7 @@ class Authorities:
     @cached_property
     def issuer_set(self) -> IssuerSet:
         """Give the issuing CAs as the authority needs them; what is retired is no more there."""
-        trusted = self._sorted(AuthorityKind.ISSUING)
+        trusted = self.trusted_issuing
         return IssuerSet(
             issuers={each.record.name: each.issuer for each in trusted if each.issuer is not None},
             roots=tuple(each.der for each in self.roots),
@@ -114,10 +114,19 @@ class Authorities:
 
         SCEP's GetNextCACert (RFC 8894 §4.7) asks for it.
         """
+        coming = self.next_issuing
+        return (coming.der, *self.above(coming.record.name)) if coming is not None else ()
+
+    @cached_property
+    def next_issuing(self) -> Authority | None:
+        """Give the issuing CA that is published, and does not sign for everybody yet."""
         coming = next(self.succession.of(AuthorityKind.ISSUING, *_NEW), None)
-        if coming is None:
-            return ()
-        return (self.members[coming.name].der, *self.above(coming.name))
+        return self.members[coming.name] if coming is not None else None
+
+    @cached_property
+    def trusted_issuing(self) -> tuple[Authority, ...]:
+        """Give the issuing CAs whose certificates are good: the active one, the next, the last."""
+        return self._sorted(AuthorityKind.ISSUING)
 
     @property
     def root_update(self) -> RootUpdate | None:

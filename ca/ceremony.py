@@ -87,7 +87,10 @@ class Ceremony:
         serial_number: int,
         root: SigningRoot,
     ) -> x509.Certificate:
-        """Make an issuing CA; it signs end entities only (pathLen 0), and ends before its root."""
+        """Make an issuing CA; it signs end entities only (pathLen 0), and ends before its root.
+
+        It also signs the message that makes the next CA known (RFC 8894 §4.7.1).
+        """
         ends = min(
             self._start + timedelta(days=365 * ISSUING_YEARS), root.certificate.not_valid_after_utc
         )
@@ -149,17 +152,20 @@ def numbered(subject: x509.Name, number: int) -> x509.Name:
 
 FIRST_NUMBERED = 2
 
-_CA_KEY_USAGE = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
+
+def _key_usage(*, messages: bool) -> x509.KeyUsage:
+    """Let a CA sign certificates and lists, and messages as well where it has any to sign."""
+    return x509.KeyUsage(
+        digital_signature=messages,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _builder(
@@ -179,7 +185,7 @@ def _builder(
         .not_valid_before(begins)
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_CA_KEY_USAGE, critical=True)
+        .add_extension(_key_usage(messages=path_length == 0), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -41,6 +41,8 @@ class ServiceKind:
     key_kind: KeyKind
     key_usage: frozenset[KeyUsageBit]
     extended_key_usage: tuple[x509.ObjectIdentifier, ...]
+    ahead: bool = False
+    """Made under the CA that is to issue next, while there is one that is published."""
 
 
 KEY_GENERATION = ServiceKind(
@@ -72,6 +74,9 @@ SCEP_RA = ServiceKind(
     extended_key_usage=(),
 )
 """Opens the messages of SCEP and signs the answers (RFC 8894 §2.1.2, §7.2)."""
+
+SCEP_NEXT_RA = replace(SCEP_RA, name="scep-next-ra", title="SCEP next RA", ahead=True)
+"""Opens the messages of SCEP that the next CA is to answer (RFC 8894 §5.1, figure 9)."""
 
 
 def service_order(

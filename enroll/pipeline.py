@@ -312,6 +312,7 @@ class Pipeline:
             credentials=poll.credentials,
             reference=poll.reference,
             confirm_within=poll.confirm_within,
+            issuer=poll.issuer,
         )
         trace.request = request
         return await self._decide(request, uow, trace, order=order)

@@ -101,6 +101,7 @@ class EnrollmentRequest:
     request opens is found by it. With `confirm_within` its sender is to say within that time that
     the certificate came and is right (see `Confirmation`). `possession_vouched`: nothing proves
     possession of the key but the sender's word, which is good from a registration authority only.
+    `issuer` names the CA that is to issue where that is not the present one but the next.
     """
 
     origin: RequestOrigin
@@ -112,6 +113,7 @@ class EnrollmentRequest:
     key_wish: KeyWish | None = None
     confirm_within: timedelta | None = None
     possession_vouched: bool = False
+    issuer: str | None = None
 
     @property
     def transaction(self) -> str | None:
@@ -141,6 +143,7 @@ class PollRequest:
     credential_id: str | None = None
     credentials: tuple[Credential, ...] = ()
     confirm_within: timedelta | None = None
+    issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Set as AbstractSet
 from functools import partial
 
-from ca.service import KEY_GENERATION, MESSAGE_SIGNER, SCEP_RA
+from ca.service import KEY_GENERATION, MESSAGE_SIGNER, SCEP_NEXT_RA, SCEP_RA
 from enroll.profiles import ProtocolName
 from protocols.cmp.handler import RECORDED as CMP_RECORDED
 from protocols.cmp.handler import CMPHandler
@@ -22,6 +22,7 @@ from server.http.routes import Mount
 from server.key_packages import key_package_signer
 from server.labels import Labels, PolicyMirror
 from server.message_signer import MessageSigner
+from server.next_ca import NextCA
 from server.observability.metrics import Metrics
 from server.publishing import Publishing
 from server.revocation import RevocationPublisher
@@ -56,6 +57,7 @@ class DevicePaths:
         self._works = works
         self._mirror = mirror
         self._services = services
+        self.next_ca = NextCA(works, services.of(SCEP_NEXT_RA))
         self._crls = crls
         self._metrics = metrics
 
@@ -92,6 +94,8 @@ class DevicePaths:
         services = SCEPServices(
             mirror=self._mirror,
             ra=self._services.of(SCEP_RA),
+            next_ra=self._services.of(SCEP_NEXT_RA),
+            next_ca=self.next_ca.message,
             ca_certificates=self._works.ca_certificates,
             authorities=lambda: self._works.authorities.now,
             crls=self._crls,

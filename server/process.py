@@ -151,6 +151,7 @@ class Server:
         await self._crls.refresh()
         await self._identity.refresh()
         await self._services.refresh()
+        await self._device_paths.next_ca.refresh()
 
     async def listen(self) -> Listening:
         """Bind every configured address and start the timers."""
@@ -263,6 +264,7 @@ class Server:
             Chore(name="policy", period=0.5, run=self._mirror.refresh),
             Chore(name="revocation", period=0.5, run=self._crls.refresh),
             Chore(name="issuers", period=0.5, run=self._follow_succession),
+            Chore(name="next-ca", period=0.5, run=self._device_paths.next_ca.refresh),
             Chore(name="tls", period=TLS_PERIOD, run=self._identity.refresh),
             Chore(name="services", period=TLS_PERIOD, run=self._services.refresh),
         )

@@ -1,5 +1,6 @@
 """The certificates that the server makes for itself: their files, and their renewal."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -9,12 +10,13 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.ceremony import ISSUING
+from ca.authorities import Authority
 from ca.keys.software import SoftwareKey, make_private_key, seal_private_key
 from ca.service import (
     BACKDATE,
     KEY_GENERATION,
     MESSAGE_SIGNER,
+    SCEP_NEXT_RA,
     SCEP_RA,
     ServiceKind,
     service_order,
@@ -32,7 +34,7 @@ from server.clock import SystemRandomness
 from server.home import HomeError, read_passphrase, read_private, write_private, write_public
 from server.wiring import Office, Works
 
-KINDS: tuple[ServiceKind, ...] = (KEY_GENERATION, MESSAGE_SIGNER, SCEP_RA)
+KINDS: tuple[ServiceKind, ...] = (KEY_GENERATION, MESSAGE_SIGNER, SCEP_RA, SCEP_NEXT_RA)
 """All but the TLS certificate, which an operator may bring himself (`server.identity`)."""
 
 SETTLING = timedelta(minutes=3)
@@ -73,6 +75,7 @@ class ServiceCertificate:
         self._kind = kind
         self._renews = renews
         self._names = (kind.name, previous(kind.name))
+        self._one_at_a_time = asyncio.Lock()
         self._identities: tuple[ServiceIdentity, ...] = ()
         self._files: tuple[object, ...] = ()
 
@@ -98,17 +101,23 @@ class ServiceCertificate:
 
         Raises HomeError, RegistryUnavailable, AuthorityUnavailable.
         """
-        self._load()
-        now = self._works.office.clock.now()
-        if self._renews and self._is_due(now):
-            await _make(self._works, self._kind, now)
+        async with self._one_at_a_time:
             self._load()
+            issuer, now = self._issuer(), self._works.office.clock.now()
+            if self._renews and issuer is not None and self._is_due(issuer, now):
+                await _make(self._works, self._kind, issuer.record.name, now)
+                self._load()
 
-    def _is_due(self, now: datetime) -> bool:
+    def _issuer(self) -> Authority | None:
+        """Give the CA that is to sign it, if there is one."""
+        authorities = self._works.authorities.now
+        return authorities.next_issuing if self._kind.ahead else authorities.issuing
+
+    def _is_due(self, issuer: Authority, now: datetime) -> bool:
         if not self._identities:
             return True
         newest = self._identities[0].certificate
-        return is_old(newest, now) or not is_by_current_issuer(newest, self._works)
+        return is_old(newest, now) or not is_by(newest, issuer.certificate)
 
     def _load(self) -> None:
         """Take over a changed pair of files once both are there; until then keep what is in use."""
@@ -221,12 +230,11 @@ async def put_in_place(
     write_public(certificates, pem)
 
 
-async def _make(works: Works, kind: ServiceKind, now: datetime) -> None:
+async def _make(works: Works, kind: ServiceKind, issuer: str, now: datetime) -> None:
     """Make a certificate of a kind; the one before it is kept, for what was encrypted to it."""
     if stored(works.office, kind.name) is not None:
         _keep_previous(works.office, kind.name)
     key = make_private_key(kind.key_kind)
-    issuer = works.authority.current(ISSUING)
     order = service_order(
         kind,
         key.public_key(),

@@ -37,7 +37,7 @@ class Plan:
         if request.public_key is None:
             raise AssertionError("an order is for a key that is there")
         now = await self._time(uow, trace)
-        issuer = self._authority.current(addressed.profile.issuer)
+        issuer = self._authority.current(addressed.request.issuer or addressed.profile.issuer)
         begins = max(now - profile.backdate, self._authority.not_valid_before(issuer))
         ends = min(now + profile.validity, self._authority.not_valid_after(issuer))
         if ends <= now:

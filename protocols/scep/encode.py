@@ -15,6 +15,7 @@ from protocols.scep.failures import NO_STORE
 from protocols.scep.messages import (
     CA_CERTIFICATE,
     CA_CERTIFICATES,
+    NEXT_CA_CERTIFICATES,
     NONCE_OCTETS,
     PKI_MESSAGE,
     FailInfo,
@@ -79,6 +80,12 @@ class Reply:
 
 def encode_capabilities(text: bytes) -> WireResponse:
     return WireResponse(status=200, media_type="text/plain", body=text, headers=(CACHE_CONTROL,))
+
+
+def encode_next_ca(message: bytes) -> WireResponse:
+    return WireResponse(
+        status=200, media_type=NEXT_CA_CERTIFICATES, body=message, headers=(CACHE_CONTROL,)
+    )
 
 
 def encode_ca_certificates(certificates: Iterable[bytes]) -> WireResponse:

@@ -41,6 +41,7 @@ def open_enrollment(message: PKIMessage, terms: Terms, origin: RequestOrigin) ->
             certificate_request=wanted,
             credentials=_credentials(message, wanted),
             reference=message.transaction.transaction_id.text,
+            issuer=opened.authority.issuer,
         ),
         reply=replace(terms.reply, authority=opened.authority),
         opened=opened,

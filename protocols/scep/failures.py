@@ -144,7 +144,9 @@ def unknown_operation(correlation_id: str, operation: str) -> ProtocolViolation:
 
 def nothing_next(correlation_id: str) -> ProtocolViolation:
     response = text_answer(404, "There is no next certification authority.", correlation_id)
-    return ProtocolViolation(response, "no_next_ca", "no roll-over is under way")
+    return ProtocolViolation(
+        response, "no_next_ca", "there is none that is published and could be told of"
+    )
 
 
 def method_not_allowed(correlation_id: str) -> ProtocolViolation:

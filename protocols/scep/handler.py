@@ -52,12 +52,12 @@ class SCEPHandler:
         options = self._options(wire)
         match self._operation(wire):
             case SCEPOperation.GET_CA_CAPS:
-                words = capabilities.keywords(options, next_ca=False)
+                words = capabilities.keywords(options, next_ca=self.services.next_ca() is not None)
                 return encode.encode_capabilities(capabilities.encode(words))
             case SCEPOperation.GET_CA_CERT:
                 return self._answer_ca_certificates(options)
             case SCEPOperation.GET_NEXT_CA_CERT:
-                raise failures.nothing_next(wire.correlation_id)
+                return self._answer_next_ca(wire)
             case SCEPOperation.PKI_OPERATION:
                 return self._receive_message(wire, options)
 
@@ -127,6 +127,12 @@ class SCEPHandler:
             self._ca_certificates.clear()
             answer = self._ca_certificates[found] = encode.encode_ca_certificates(found)
         return answer
+
+    def _answer_next_ca(self, wire: WireRequest) -> WireResponse:
+        message = self.services.next_ca()
+        if message is None:
+            raise failures.nothing_next(wire.correlation_id)
+        return encode.encode_next_ca(message)
 
     def _receive_message(self, wire: WireRequest, options: SCEPOptions) -> Exchange | WireResponse:
         authorities = self._authorities()

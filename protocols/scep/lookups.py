@@ -38,6 +38,7 @@ def open_poll(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> Seale
         spki_sha256=sha256(public_key_info(message.signer).whole).hexdigest(),
         credential_id=message.signer.fingerprint(hashes.SHA256()).hex() if shown else None,
         credentials=shown,
+        issuer=opened.authority.issuer,
     )
     return _exchange(request, message, opened, terms)
 

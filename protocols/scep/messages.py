@@ -80,7 +80,8 @@ class FailInfo(IntEnum):
 class RegistrationAuthority:
     """Who takes the messages in and signs the answers, so that no CA key decrypts (RFC 8894 §7.2).
 
-    `key` decrypts; `signers` signs, by digest; `decoy` is read where a request cannot be.
+    `key` decrypts; `signers` signs, by digest; `decoy` is read where a request cannot be. What is
+    sealed to the RA of the next CA is issued by that, which `issuer` names (RFC 8894 §5.1).
     """
 
     certificate: x509.Certificate
@@ -88,9 +89,12 @@ class RegistrationAuthority:
     key: rsa.RSAPrivateKey
     signers: Mapping[Digest, Signer]
     decoy: Decoy
+    issuer: str | None = None
 
     @classmethod
-    def holding(cls, certificate: x509.Certificate, key: rsa.RSAPrivateKey) -> Self:
+    def holding(
+        cls, certificate: x509.Certificate, key: rsa.RSAPrivateKey, issuer: str | None = None
+    ) -> Self:
         """Open and sign with a key that this process holds."""
         return cls(
             certificate=certificate,
@@ -98,6 +102,7 @@ class RegistrationAuthority:
             key=key,
             signers={each: Signer.holding(certificate, key, digest=each) for each in Digest},
             decoy=Decoy.made_with(certificate.subject, key),
+            issuer=issuer,
         )
 
 
@@ -114,6 +119,13 @@ class Services(Protocol):
 
     def ca_certificates(self) -> tuple[bytes, ...]:
         """Give the issuing CA's certificate and all above it, DER."""
+        ...
+
+    def next_ca(self) -> bytes | None:
+        """Give the message that makes the next CA known, signed by the present one, if it can be.
+
+        RFC 8894 §4.7.1.
+        """
         ...
 
     def revocation_list(self, issuer: bytes) -> bytes | None:

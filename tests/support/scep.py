@@ -216,6 +216,7 @@ class FixedServices:
     )
     authorities: tuple[RegistrationAuthority, ...] = field(default_factory=lambda: (an_ra(),))
     lists: dict[bytes, bytes] = field(default_factory=dict)
+    next_ca_message: bytes | None = None
 
     def options(self, label: str | None) -> SCEPOptions | None:
         return self.by_label.get(label)
@@ -226,6 +227,9 @@ class FixedServices:
     def ca_certificates(self) -> tuple[bytes, ...]:
         issuer = an_issuer()
         return (issuer.der, *issuer.chain)
+
+    def next_ca(self) -> bytes | None:
+        return self.next_ca_message
 
     def revocation_list(self, issuer: bytes) -> bytes | None:
         return self.lists.get(issuer)

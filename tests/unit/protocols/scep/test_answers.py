@@ -14,12 +14,15 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_ce
 
 from enroll.failures import FailureReason
 from enroll.options import SCEPOptions
+from enroll.request import EnrollmentRequest, PollRequest
 from protocols.cms.content_ciphers import ContentEncryption
 from protocols.cms.digests import Digest
+from protocols.scep.exchange import SealedExchange
+from protocols.scep.handler import SCEPHandler
 from protocols.scep.messages import RegistrationAuthority
 from protocols.wire import WireResponse
 from tests.support.builders import a_policy, an_enrollment_profile
-from tests.support.csr import a_csr, a_key
+from tests.support.csr import a_csr, a_key, sequence
 from tests.support.enrollment import Held, Site, an_issuer, new_keys_are_rsa, open_site
 from tests.support.fakes import START
 from tests.support.openssl import make_request, openssl
@@ -29,6 +32,7 @@ from tests.support.scep import (
     Message,
     a_pkcs_req,
     a_renewal,
+    a_scep_wire,
     an_ra,
     opened_by,
     printable,
@@ -351,3 +355,21 @@ def sealed_to(
         path.write_bytes(each.certificate.public_bytes(Encoding.PEM))
         words.append(path)
     return openssl("cms", *words, given=plain.content)
+
+
+@pytest.mark.parametrize("kind", [19, 20])
+@pytest.mark.parametrize("issuer", [None, "issuing-2"])
+def test_scep_56_the_ra_that_a_message_is_sealed_to_says_which_ca_is_to_issue(
+    kind: int, issuer: str | None
+) -> None:
+    sealed_to = replace(an_ra(1), issuer=issuer)
+    content = a_csr(KEY) if kind == 19 else sequence(sequence(), sequence())
+    message = a_pkcs_req(KEY, kind=kind, content=content, ra=sealed_to)
+
+    exchange = SCEPHandler(FixedServices(authorities=(an_ra(), sealed_to))).receive(
+        a_scep_wire(body=message.encode())
+    )
+
+    assert isinstance(exchange, SealedExchange)
+    assert isinstance(exchange.request, EnrollmentRequest | PollRequest)
+    assert exchange.request.issuer == issuer
