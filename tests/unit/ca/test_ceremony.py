@@ -94,10 +94,8 @@ def test_the_issuing_ca_signs_end_entities_only_and_says_where_its_issuer_is() -
     text = certificate_text(an_issuer().der)
 
     assert "X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:0\n" in text
-    assert (
-        "X509v3 Key Usage: critical\n                Digital Signature, Certificate Sign, CRL Sign\n"
-        in text
-    )
+    assert "X509v3 Key Usage: critical\n" in text
+    assert " Digital Signature, Certificate Sign, CRL Sign\n" in text
     assert "Issuer: CN = Test Root CA" in text
     assert "Subject: CN = Test Issuing CA" in text
     assert f"URI:{PUBLIC_URL}/crl/root.crl" in text
