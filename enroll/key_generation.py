@@ -6,7 +6,20 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import mlkem, x448, x25519
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
+MadePrivateKey = (
+    CertificateIssuerPrivateKeyTypes
+    | x25519.X25519PrivateKey
+    | x448.X448PrivateKey
+    | mlkem.MLKEM768PrivateKey
+    | mlkem.MLKEM1024PrivateKey
+)
+"""The private keys that are made for devices."""
+
+NO_KEY = bytes.fromhex("3008 3003060100 030100")
+"""A SubjectPublicKeyInfo that stands for none: its algorithm is nobody's, its bits are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +49,24 @@ class SharedKey:
     key: bytes = field(repr=False)
 
 
-KeyRecipient = SharedKey | x509.Certificate
+@dataclass(frozen=True, slots=True)
+class RequestSender:
+    """Who sent the request: its protocol knows the key or the secret that protects it."""
+
+
+KeyRecipient = SharedKey | x509.Certificate | RequestSender
 """To whom a generated key is encrypted: the holder of a shared key, or of a certificate's key."""
 
 
 class RecipientKind(StrEnum):
-    """How a request names the key to encrypt with (RFC 7030 §4.4.1.1, §4.4.1.2)."""
+    """How a request names the key to encrypt with.
+
+    RFC 7030 §4.4.1.1 and §4.4.1.2; SENDER is with what protects the request (RFC 9483 §4.1.6).
+    """
 
     SHARED_KEY = "shared_key"
     CERTIFICATE = "certificate"
+    SENDER = "sender"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +84,10 @@ class WantedRecipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyWish:
-    """That a key is to be made; `spki` is the key in the request, of which only the sort counts."""
+    """That a key is to be made; `spki` is the key in the request, of which only the sort counts.
+
+    Its bits may be none (RFC 9483 §4.1.6).
+    """
 
     spki: bytes = field(repr=False)
     recipient: WantedRecipient | None = None
@@ -72,5 +97,5 @@ class KeyWish:
 class GeneratedKey:
     """A private key for one answer, in memory only; encrypted to the recipient if there is one."""
 
-    private_key: CertificateIssuerPrivateKeyTypes = field(repr=False)
+    private_key: MadePrivateKey = field(repr=False)
     recipient: KeyRecipient | None = None

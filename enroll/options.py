@@ -53,9 +53,17 @@ class GeneratedKeyAlgorithm(StrEnum):
     P_384 = "p-384"
     RSA_2048 = "rsa-2048"
     RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    P_521 = "p-521"
     ED25519 = "ed25519"
+    ED448 = "ed448"
     ML_DSA_44 = "ml-dsa-44"
     ML_DSA_65 = "ml-dsa-65"
+    ML_DSA_87 = "ml-dsa-87"
+    X25519 = "x25519"
+    X448 = "x448"
+    ML_KEM_768 = "ml-kem-768"
+    ML_KEM_1024 = "ml-kem-1024"
 
 
 class CSRAttributesStyle(StrEnum):

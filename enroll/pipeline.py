@@ -11,17 +11,13 @@ from enroll.failures import (
     AlreadyTaken,
     ConcurrentChange,
     EnrollmentError,
-    FailureReason,
     RegistryUnavailable,
 )
 from enroll.inquiries import Inquiries
 from enroll.key_generation import GeneratedKey, KeyWish
-from enroll.orders import Order, OrderState
-from enroll.policy.approval import polled
+from enroll.orders import Order
 from enroll.policy.denials import denial_events
 from enroll.policy.keys import spki_of
-from enroll.policy.repetition import is_still_told
-from enroll.policy.wishes import decode_wish
 from enroll.ports import (
     CertificateAuthority,
     Clock,
@@ -55,6 +51,7 @@ from enroll.stages.issue import Issue
 from enroll.stages.key_generation import PermitKey
 from enroll.stages.own_certificate import CheckOwn
 from enroll.stages.plan import Plan
+from enroll.stages.poll import Poll, fulfilling
 from enroll.stages.recognize import Recognize
 from enroll.stages.record import Record, follow
 from enroll.stages.retrieve import retrieve
@@ -63,6 +60,7 @@ from enroll.steps import Authorized, Held, Repeated
 from enroll.trace import DecisionTrace
 from enroll.trials import SecretTrier, Untried
 
+_Made = tuple[EnrollmentRequest, GeneratedKey | None]
 _Decide = Callable[[UnitOfWork, DecisionTrace], Awaitable[EnrollmentResult]]
 
 TRIES = 16
@@ -101,6 +99,7 @@ class Pipeline:
         self._record = Record(clock)
         self._recognize = Recognize(vault, clock)
         self._confirm = Confirm(self._recognize, clock)
+        self._poll = Poll(self._recognize, clock)
         self._hold = Hold(clock, randomness)
 
     async def handle(self, request: EnrollmentRequest) -> EnrollmentResult:
@@ -119,9 +118,10 @@ class Pipeline:
 
     async def poll(self, poll: PollRequest) -> EnrollmentResult:
         """Tell what became of an order, and fulfill it if it was approved."""
+        made: list[_Made] = []
 
         async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
-            return await self._answer(poll, uow, trace)
+            return await self._answer(poll, made, uow, trace)
 
         return await self._persist(poll.origin, decide)
 
@@ -190,8 +190,12 @@ class Pipeline:
         return Answered(question=question, ruling=ruling)
 
     async def _with_key(
-        self, request: EnrollmentRequest, wish: KeyWish, trace: DecisionTrace
-    ) -> tuple[EnrollmentRequest, GeneratedKey | None]:
+        self,
+        request: EnrollmentRequest,
+        wish: KeyWish,
+        trace: DecisionTrace,
+        order: Order | None = None,
+    ) -> _Made:
         """Make a key for a request that may have one, and put it where a key of its own would be.
 
         What permitted it is decided anew with the key, in the unit of work that issues: that takes
@@ -199,7 +203,7 @@ class Pipeline:
         For a request that has to wait for a person none is made.
         """
         async with self._registry.unit_of_work() as uow:
-            decision = await self._permit(request, uow, trace)
+            decision = await self._permit(request, uow, trace, order)
             if isinstance(decision, Held):
                 await self._permit_key.check(decision, wish, uow, trace)
                 return request, None
@@ -271,51 +275,30 @@ class Pipeline:
         return Issued(record=record, chain=signed.issued.chain, generated=generated)
 
     async def _answer(
-        self, poll: PollRequest, uow: UnitOfWork, trace: DecisionTrace
+        self, poll: PollRequest, made: list[_Made], uow: UnitOfWork, trace: DecisionTrace
     ) -> Issued | Pending:
-        """Find the order that is asked about, and answer or fulfill it as it stands."""
-        policy = await uow.policy.snapshot()
-        found = await uow.orders.by_reference(poll.reference)
-        likely = {each.wish.credential_id for each in found if each.wish is not None}
-        known = await self._recognize(
-            poll.origin, poll.credentials, policy, uow, trace, likely=likely
-        )
-        orders = [each for each in found if known.has(each)]
-        order = polled(orders, poll, known.credential_ids)
-        if order is None or order.wish is None or order.profile is None:
-            trace.failed("order", "unknown")
-            raise EnrollmentError(
-                FailureReason.CERTIFICATE_UNKNOWN,
-                f"no order of this key or credential has the transaction {poll.reference[:80]!r}",
-                finding="order_unknown",
-            )
-        trace.device, trace.proven = await uow.devices.by_id(order.device_id), True
-        trace.passed("order", f"{order.order_id} {order.state}")
-        profile = policy.enrollment_profiles.get(order.profile)
-        if order.state is OrderState.ISSUED:
-            record = await uow.certificates.by_fingerprint(order.fingerprint or "")
-            now = self._clock.now()
-            if record is None or profile is None or not is_still_told(record, profile, now):
-                raise EnrollmentError(
-                    FailureReason.CERTIFICATE_UNKNOWN,
-                    f"order {order.order_id} was answered, and that is over",
-                    finding="order_answered",
-                )
+        """Find the order that is asked about, and answer or fulfill it as it stands.
+
+        `made` keeps what was made for it, until it is decided.
+        """
+        order, record = await self._poll(poll, uow, trace)
+        if record is not None:
             self._account(uow, trace, Outcome.REPEATED, record.serial_number)
             await uow.commit()
             chain = self._authority.chain(record.issuer)
             return Issued(record=record, chain=chain, repeated=True)
-        request = EnrollmentRequest(
-            origin=replace(poll.origin, profile=order.profile),
-            operation=order.wish.operation,
-            certificate_request=decode_wish(order.wish),
-            credentials=poll.credentials,
-            reference=poll.reference,
-            confirm_within=poll.confirm_within,
-            issuer=poll.issuer,
-        )
+        request = fulfilling(order, poll)
         trace.request = request
-        return await self._decide(request, uow, trace, order=order)
+        generated = None
+        if request.key_wish is not None:
+            checks = [*trace.checks]
+            if not made:
+                made.append(await self._with_key(request, request.key_wish, trace, order))
+            request, generated = made[0]
+            trace.checks[:] = checks
+            if generated is None:
+                made.clear()
+        return await self._decide(request, uow, trace, generated=generated, order=order)
 
     async def _reject(self, error: EnrollmentError, trace: DecisionTrace) -> Rejected:
         """Record the refusal before it is told; if even that fails, the answer is unavailable."""

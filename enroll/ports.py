@@ -6,8 +6,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
-
 from enroll.certificates import (
     CertificateRecord,
     CertificateRepository,
@@ -18,7 +16,7 @@ from enroll.certificates import (
 from enroll.credentials import OneTimeCode
 from enroll.device import Device, DeviceIdentity
 from enroll.events import Attempt, EnrollmentEvent
-from enroll.key_generation import DecryptionKey
+from enroll.key_generation import DecryptionKey, MadePrivateKey
 from enroll.orders import OrderRepository
 from enroll.profiles import (
     CertificateProfile,
@@ -89,9 +87,7 @@ class KeyGenerator(Protocol):
     Raises RateLimited for a device that asks too often, AuthorityUnavailable when too many ask.
     """
 
-    async def make(
-        self, algorithm: KeyAlgorithm, device_id: str
-    ) -> CertificateIssuerPrivateKeyTypes: ...
+    async def make(self, algorithm: KeyAlgorithm, device_id: str) -> MadePrivateKey: ...
 
 
 class DeviceRepository(Protocol):

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from enroll.channel import Channel
 from enroll.credentials import Credential, CredentialKind, SignerCertificate
 from enroll.failures import EnrollmentError
-from enroll.key_generation import KeyWish
+from enroll.key_generation import KeyWish, WantedRecipient
 from enroll.profiles import EnrollmentProfile, KeyUsageBit, ProtocolName
 
 
@@ -134,7 +134,7 @@ class PollRequest:
 
     Its sender proved to hold the key that the order is about (`spki_sha256`), or the credential
     that opened it (`credential_id`, or what a MAC among its credentials proves); what proves
-    neither finds no order.
+    neither finds no order. Where a key is to be made, it goes to the `key_recipient`.
     """
 
     origin: RequestOrigin
@@ -144,6 +144,7 @@ class PollRequest:
     credentials: tuple[Credential, ...] = ()
     confirm_within: timedelta | None = None
     issuer: str | None = None
+    key_recipient: WantedRecipient | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

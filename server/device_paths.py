@@ -114,7 +114,11 @@ class DevicePaths:
             ),
         )
         nonces = sender_nonces(self._works.office.secrets.nonce_key)
-        handler = CMPHandler(services=services, nonces=nonces)
+        handler = CMPHandler(
+            services=services,
+            nonces=nonces,
+            key_package_signer=partial(key_package_signer, self._services.of(KEY_GENERATION)),
+        )
         return self._endpoint(ProtocolName.CMP, handler, CMP_RECORDED)
 
     def _endpoint(

@@ -4,13 +4,15 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, mlkem, x448, x25519
 
 from ca.keys.software import KeyKind, make_private_key
 from enroll.failures import AuthorityUnavailable, RateLimited
+from enroll.key_generation import MadePrivateKey
 from enroll.profiles import KeyAlgorithm
 
 THREADS = 1
@@ -42,9 +44,7 @@ class ThreadedKeyGenerator:
         self._under_way = 0
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    async def make(
-        self, algorithm: KeyAlgorithm, device_id: str
-    ) -> CertificateIssuerPrivateKeyTypes:
+    async def make(self, algorithm: KeyAlgorithm, device_id: str) -> MadePrivateKey:
         """Make a key. Raises RateLimited, AuthorityUnavailable."""
         if self._waiting and self._under_way >= self._waiting:
             raise AuthorityUnavailable(
@@ -55,9 +55,7 @@ class ThreadedKeyGenerator:
         self._count(device_id)
         self._under_way += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, make_private_key, KeyKind(algorithm.value)
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._threads, _make, algorithm)
         finally:
             self._under_way -= 1
 
@@ -78,3 +76,19 @@ class ThreadedKeyGenerator:
         self._spent.move_to_end(device_id)
         if len(self._spent) > DEVICES:
             self._spent.popitem(last=False)
+
+
+# What no CA is made with here.
+_FOR_DEVICES: Mapping[KeyAlgorithm, Callable[[], MadePrivateKey]] = {
+    KeyAlgorithm.P_521: partial(ec.generate_private_key, ec.SECP521R1()),
+    KeyAlgorithm.ED448: ed448.Ed448PrivateKey.generate,
+    KeyAlgorithm.X25519: x25519.X25519PrivateKey.generate,
+    KeyAlgorithm.X448: x448.X448PrivateKey.generate,
+    KeyAlgorithm.ML_KEM_768: mlkem.MLKEM768PrivateKey.generate,
+    KeyAlgorithm.ML_KEM_1024: mlkem.MLKEM1024PrivateKey.generate,
+}
+
+
+def _make(algorithm: KeyAlgorithm) -> MadePrivateKey:
+    make = _FOR_DEVICES.get(algorithm)
+    return make() if make is not None else make_private_key(KeyKind(algorithm.value))

@@ -18,16 +18,50 @@ from enroll.policy.keys import algorithm_of
 from enroll.profiles import KeyAlgorithm
 
 STRENGTHS: Mapping[GeneratedKeyAlgorithm, int] = {
-    # NIST SP 800-57 part 1, table 2; FIPS 204 §4 for ML-DSA, whose categories are those of AES.
+    # NIST SP 800-57 part 1, table 2; FIPS 203 and 204 by categories, which are those of AES.
     GeneratedKeyAlgorithm.RSA_2048: 112,
     GeneratedKeyAlgorithm.RSA_3072: 128,
+    GeneratedKeyAlgorithm.RSA_4096: 128,
     GeneratedKeyAlgorithm.P_256: 128,
     GeneratedKeyAlgorithm.P_384: 192,
+    GeneratedKeyAlgorithm.P_521: 256,
     GeneratedKeyAlgorithm.ED25519: 128,
+    GeneratedKeyAlgorithm.ED448: 224,
     GeneratedKeyAlgorithm.ML_DSA_44: 128,
     GeneratedKeyAlgorithm.ML_DSA_65: 192,
+    GeneratedKeyAlgorithm.ML_DSA_87: 256,
+    GeneratedKeyAlgorithm.X25519: 128,
+    GeneratedKeyAlgorithm.X448: 224,
+    GeneratedKeyAlgorithm.ML_KEM_768: 192,
+    GeneratedKeyAlgorithm.ML_KEM_1024: 256,
 }
 """The bits of a key's strength, which the cipher that it travels under has to have too."""
+
+
+_NO_BITS = bytes.fromhex("030100")
+# The AlgorithmIdentifiers of keys, as DER writes them: RFC 3279, 5480, 8410, 9881 and 9935.
+_BY_IDENTIFIER: Mapping[bytes, frozenset[KeyAlgorithm]] = {
+    bytes.fromhex("300d06092a864886f70d0101010500"): frozenset(
+        {KeyAlgorithm.RSA_2048, KeyAlgorithm.RSA_3072, KeyAlgorithm.RSA_4096}
+    ),
+    **{
+        bytes.fromhex(identifier): frozenset({algorithm})
+        for algorithm, identifier in {
+            KeyAlgorithm.P_256: "301306072a8648ce3d020106082a8648ce3d030107",
+            KeyAlgorithm.P_384: "301006072a8648ce3d020106052b81040022",
+            KeyAlgorithm.P_521: "301006072a8648ce3d020106052b81040023",
+            KeyAlgorithm.X25519: "300506032b656e",
+            KeyAlgorithm.X448: "300506032b656f",
+            KeyAlgorithm.ED25519: "300506032b6570",
+            KeyAlgorithm.ED448: "300506032b6571",
+            KeyAlgorithm.ML_DSA_44: "300b0609608648016503040311",
+            KeyAlgorithm.ML_DSA_65: "300b0609608648016503040312",
+            KeyAlgorithm.ML_DSA_87: "300b0609608648016503040313",
+            KeyAlgorithm.ML_KEM_768: "300b0609608648016503040402",
+            KeyAlgorithm.ML_KEM_1024: "300b0609608648016503040403",
+        }.items()
+    },
+}
 
 
 def chosen_algorithm(
@@ -49,8 +83,8 @@ def chosen_algorithm(
             finding="key_not_allowed",
             field="publicKey",
         )
-    wished = _algorithm_in(spki)
-    return wished if wished in possible else possible[0]
+    wished = _algorithms_in(spki)
+    return next((each for each in possible if each in wished), possible[0])
 
 
 def check_cipher(algorithm: KeyAlgorithm, channel: Channel | None, *, encrypted: bool) -> None:
@@ -118,13 +152,17 @@ def refused_recipient(detail: str, finding: str) -> PolicyViolation:
     )
 
 
-def _algorithm_in(spki: bytes) -> KeyAlgorithm | None:
+def _algorithms_in(spki: bytes) -> frozenset[KeyAlgorithm]:
+    """Tell of which sort the key is: of several where there is but its AlgorithmIdentifier."""
+    if spki.endswith(_NO_BITS):
+        return _BY_IDENTIFIER.get(spki[2 : -len(_NO_BITS)], frozenset())
     try:
         key = load_der_public_key(spki)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
+        return frozenset()
     # Keys that no certificate may hold have no name there.
-    return algorithm_of(cast("CertificatePublicKeyTypes", key))
+    found = algorithm_of(cast("CertificatePublicKeyTypes", key))
+    return frozenset() if found is None else frozenset({found})
 
 
 def _is_good(record: CertificateRecord, now: datetime) -> bool:

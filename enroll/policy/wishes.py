@@ -34,9 +34,9 @@ def decode_wish(wish: Wish) -> CertificateRequest:
     return CertificateRequest(
         subject=stored.subject,
         subject_alternative_names=_names_in(stored),
-        public_key=stored.public_key(),
-        spki=wish.spki,
-        spki_sha256=wish.spki_sha256,
+        public_key=stored.public_key() if not wish.key_made_here else None,
+        spki=wish.spki if not wish.key_made_here else b"",
+        spki_sha256=wish.spki_sha256 if not wish.key_made_here else "",
         key_usage=wish.key_usage,
         der_sha256=sha256(wish.der).hexdigest(),
     )

@@ -9,6 +9,7 @@ from enroll.key_generation import (
     KeyRecipient,
     KeyWish,
     RecipientKind,
+    RequestSender,
     SharedKey,
     WantedRecipient,
     wrapping_id,
@@ -72,6 +73,8 @@ class PermitKey:
     async def _find(
         self, step: Authorized | Held, wanted: WantedRecipient, uow: UnitOfWork
     ) -> KeyRecipient:
+        if wanted.kind is RecipientKind.SENDER:
+            return RequestSender()  # Their key or secret was judged when they were authenticated.
         device_id = step.identified.device.device_id
         if wanted.kind is RecipientKind.SHARED_KEY:
             return await self._shared_key(device_id, wanted.key_identifier.hex(), uow)

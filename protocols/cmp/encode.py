@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from protocols import der
@@ -84,11 +84,15 @@ def encode_message(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertResponse:
-    """RFC 9810 §5.3.4: the certificate, DER, is there with accepted and grantedWithMods only."""
+    """RFC 9810 §5.3.4: the certificate, DER, is there with accepted and grantedWithMods only.
+
+    `private_key` is an EnvelopedData with the key that was made for it.
+    """
 
     cert_req_id: int
     status: PKIStatusInfo
     certificate: bytes | None = None
+    private_key: bytes | None = field(default=None, repr=False)
 
 
 def encode_cert_responses(
@@ -172,7 +176,15 @@ def _cert_response(response: CertResponse) -> bytes:
     pair = b""
     if response.certificate is not None:
         # CertOrEncCert is the certificate under [0], and a CertifiedKeyPair may be no more.
-        pair = der.encode(der.SEQUENCE, der.encode(der.CONTEXT_0, response.certificate))
+        private_key = b""
+        if response.private_key is not None:
+            (enveloped_data,) = der.split(response.private_key)
+            # EncryptedKey (RFC 4211 §2.1) has its tag in place of the SEQUENCE's.
+            encrypted_key = der.encode(der.CONTEXT_0, enveloped_data.content)
+            private_key = der.encode(der.CONTEXT_0, encrypted_key)
+        pair = der.encode(
+            der.SEQUENCE, der.encode(der.CONTEXT_0, response.certificate), private_key
+        )
     return der.encode(
         der.SEQUENCE, _integer(response.cert_req_id), encode_status(response.status), pair
     )

@@ -16,6 +16,7 @@ from enroll.request import CertificateRequest, EnrollmentRequest, Operation, Req
 from enroll.trust import says_cmc_ra
 from protocols import der, pkcs10
 from protocols.cmp.exchanges import CertificateExchange
+from protocols.cmp.key_delivery import asks_for_key, delivery_for, read_key_wish
 from protocols.cmp.messages import (
     Body,
     BodyType,
@@ -30,7 +31,7 @@ from protocols.cmp.senders import ByMAC, Sender
 from protocols.cmp.strictness import check_request
 from protocols.cmp.terms import Terms
 from protocols.crmf.messages import CertReqMsg, RAVerified
-from protocols.crmf.request import to_certificate_request
+from protocols.crmf.request import to_certificate_request, to_keyless_request
 
 ANSWERS: Mapping[BodyType, BodyType] = {
     BodyType.IR: BodyType.IP,
@@ -67,8 +68,10 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
         raise Malformed(
             "a kur is signed with the certificate that it updates", finding="wrong_integrity"
         )
-    if kind is BodyType.KUR:
+    keyless = _keyless(asked.body)
+    if kind is BodyType.KUR or keyless is not None:
         check_unreplaced(asked)
+    delivery = delivery_for(asked.sender, terms) if keyless is not None else None
     wanted = _wanted(asked, terms)
     check_original(header, wanted, terms.limits)
     implicit = header.implicit_confirm and terms.profile.cmp.implicit_confirm
@@ -81,6 +84,11 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
             reference=(header.transaction_id or b"").hex(),
             confirm_within=None if implicit else terms.profile.confirm_timeout,
             possession_vouched=is_vouched_for(asked.body),
+            key_wish=(
+                read_key_wish(keyless, header.pvno, delivery)
+                if keyless is not None and delivery is not None
+                else None
+            ),
         ),
         reply=asked.reply,
         sender=asked.sender,
@@ -91,6 +99,7 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
         ),
         ca_pubs=terms.ca_certificates,
         wanted=wanted,
+        delivery=delivery,
     )
 
 
@@ -114,6 +123,12 @@ def is_vouched_for(body: Body) -> bool:
     )
 
 
+def _keyless(body: Body) -> CertReqMsg | None:
+    """Give the request, if a key is to be made for it (RFC 9483 §4.1.6)."""
+    requests = body.messages if isinstance(body, CertReqMessages) else ()
+    return next((each for each in requests if asks_for_key(each)), None)
+
+
 def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
     if isinstance(asked.body, CertificationRequest):
         return pkcs10.decode(asked.body.der, terms.limits)
@@ -132,12 +147,17 @@ def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
             "the template has neither a subject nor alternative names",
             field="subject",
         )
+    if asks_for_key(request):
+        return to_keyless_request(request, terms.limits)
     return to_certificate_request(request, terms.limits, vouched=True)
 
 
 def _updated(request: CertReqMsg, sender: Sender, terms: Terms) -> CertificateRequest:
     """Read a request to update the certificate that signs it; the names stay (RFC 9483 §4.1.3)."""
-    wanted = to_certificate_request(request, terms.limits)
+    if asks_for_key(request):
+        wanted = to_keyless_request(request, terms.limits)
+    else:
+        wanted = to_certificate_request(request, terms.limits)
     assert not isinstance(sender, ByMAC)  # noqa: S101 - refused above; for the type checker
     signer = sender.chain[0]
     old = request.controls.get(_OLD_CERT_ID)

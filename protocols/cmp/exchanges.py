@@ -13,6 +13,7 @@ from protocols.cmp.encode import (
     encode_pki_confirm,
     encode_poll_response,
 )
+from protocols.cmp.key_delivery import KeyDelivery
 from protocols.cmp.macs import MACKey
 from protocols.cmp.messages import BodyType, PKIStatus, PKIStatusInfo
 from protocols.cmp.nonces import Turn
@@ -44,6 +45,7 @@ class CertificateExchange:
     """ir, cr, kur and p10cr, and pollReq for one of them: the `Exchange` of CMP.
 
     `wanted` is what was asked for, where it is known; `ca_pubs` go along with an ip under a MAC.
+    `delivery` is how a key leaves that was made for it.
     """
 
     request: EnrollmentRequest | PollRequest
@@ -52,6 +54,7 @@ class CertificateExchange:
     turn: Turn
     ca_pubs: tuple[bytes, ...]
     wanted: CertificateRequest | None = None
+    delivery: KeyDelivery | None = None
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
         match result:
@@ -69,6 +72,7 @@ class CertificateExchange:
             cert_req_id=self.turn.cert_req_id,
             status=PKIStatusInfo(status=status),
             certificate=record.der,
+            private_key=self._private_key(issued),
         )
         is_ip = self.turn.answer is BodyType.IP
         ca_pubs = self.ca_pubs if is_ip and self.turn.by_mac else ()
@@ -81,6 +85,12 @@ class CertificateExchange:
             implicit_confirm=waits is None and self.reply.request.implicit_confirm,
             confirm_until=waits,
         )
+
+    def _private_key(self, issued: Issued) -> bytes | None:
+        if issued.generated is None:
+            return None
+        assert self.delivery is not None  # noqa: S101 - a key was asked for with it
+        return self.delivery.encode(issued.generated)
 
     def _changed(self, issued: Issued) -> bool:
         """Tell whether names differ from those that were asked for (RFC 9810 §5.2.3)."""

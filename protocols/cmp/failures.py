@@ -120,6 +120,16 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
         FailInfo.BAD_SENDER_NONCE,
         "The senderNonce must be there, fresh and of 128 bits at least.",
     ),
+    "key_wish_version": (FailInfo.BAD_REQUEST, "A key is made for messages of pvno 3 only."),
+    "recipient_key": (
+        FailInfo.NOT_AUTHORIZED,
+        "Nothing can be encrypted to the key that signs the message.",
+    ),
+    "recipient_key_usage": (
+        FailInfo.NOT_AUTHORIZED,
+        "The certificate that signs the message must permit keyEncipherment or keyAgreement.",
+    ),
+    "key_generation_off": (FailInfo.NOT_AUTHORIZED, "No keys are made here; bring one."),
     "recipient_nonce": (
         FailInfo.BAD_RECIPIENT_NONCE,
         "The recipNonce is not the senderNonce of the message before.",

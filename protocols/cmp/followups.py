@@ -10,6 +10,7 @@ from enroll.failures import EnrollmentError, FailureReason, Malformed
 from enroll.request import Confirmation, PollRequest
 from protocols.cmp.enrollments import ANSWERS, P10CR_NUMBER, Asked
 from protocols.cmp.exchanges import CertificateExchange, ConfirmationExchange, EndingExchange
+from protocols.cmp.key_delivery import delivery_for
 from protocols.cmp.messages import (
     CertConfirmContent,
     CertStatus,
@@ -41,17 +42,20 @@ def open_poll(asked: Asked, terms: Terms, nonces: SenderNonces) -> CertificateEx
     (number,) = asked.body.cert_req_ids
     if number not in {turn.cert_req_id, P10CR_NUMBER}:
         raise Malformed("the certReqId is not that of the request", finding="request_number")
+    delivery = delivery_for(asked.sender, terms)
     return CertificateExchange(
         request=PollRequest(
             origin=asked.origin,
             reference=_reference(asked),
             credentials=(asked.sender.credential,),
             confirm_within=terms.profile.confirm_timeout,
+            key_recipient=delivery.wanted,
         ),
         reply=asked.reply,
         sender=asked.sender,
         turn=turn,
         ca_pubs=terms.ca_certificates,
+        delivery=delivery,
     )
 
 

@@ -1,5 +1,6 @@
 """CMP at its seam: `WireRequest` to `Exchange`, `EnrollmentResult` to `WireResponse`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from enroll.failures import (
@@ -32,6 +33,7 @@ from protocols.cmp.services import Services
 from protocols.cmp.strictness import FOLLOWING, check_extra_certs, check_message
 from protocols.cmp.support import open_support
 from protocols.cmp.terms import Terms
+from protocols.cms.key_packages import KeyPackageSigner, no_signer
 from protocols.limits import DEFAULT_LIMITS, DERLimits
 from protocols.wire import Bundle, Exchange, Question, WireRequest, WireResponse
 
@@ -54,6 +56,7 @@ class CMPHandler:
     services: Services
     nonces: SenderNonces
     limits: DERLimits = DEFAULT_LIMITS
+    key_package_signer: Callable[[], KeyPackageSigner] = no_signer
 
     def receive(self, wire: WireRequest) -> Exchange | Question | Bundle:
         """Decode a message. Raises ProtocolViolation, EnrollmentError for one that is refused.
@@ -108,6 +111,7 @@ class CMPHandler:
             profile=profile,
             ca_certificates=self.services.ca_certificates(),
             limits=self.limits,
+            key_package_signer=self.key_package_signer,
         )
         match message.body_type:
             case BodyType.IR | BodyType.CR | BodyType.KUR | BodyType.P10CR:

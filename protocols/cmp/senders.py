@@ -26,13 +26,14 @@ _REFERENCE_CHARACTERS = 128
 class ByMAC:
     """A MAC under a secret that is looked for where secrets are kept.
 
-    `key` is there as soon as a secret was tried that gives this MAC; to try one takes so many
-    `rounds` of a hash.
+    `key` and `secret` are there as soon as a secret was tried that gives this MAC; to try one
+    takes so many `rounds` of a hash.
     """
 
     message: PKIMessage
     rounds: int
     key: MACKey | None = field(default=None, repr=False)
+    secret: bytes | None = field(default=None, repr=False)
 
     @property
     def credential(self) -> Credential:
@@ -48,7 +49,7 @@ class ByMAC:
     def _matches(self, secret: str) -> bool:
         key = derive_mac_key(self.message, secret.encode())
         if mac_holds(self.message, key):
-            self.key = key
+            self.key, self.secret = key, secret.encode()
             return True
         return False
 

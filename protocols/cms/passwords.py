@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from enroll.failures import Malformed
 from protocols import der
-from protocols.cms import content_ciphers
+from protocols.cms import content_ciphers, key_wrap
 from protocols.cms.content_ciphers import AES_CBC, ContentEncryption
 from protocols.cms.digests import Digest
+from protocols.cms.key_wrap import KeyWrap
 from protocols.cms.recipient_info_form import PWRI, ContentKey, fields_of
 from protocols.public_keys import unsupported
 
@@ -49,6 +50,8 @@ class Password:
     password: bytes = field(repr=False)
     key_encryption: ContentEncryption = ContentEncryption.AES_256_CBC
     iterations: int = ITERATIONS
+    wrap: KeyWrap | None = None
+    """AES key wrap in place of PWRI-KEK, as RFC 9483 §4.1.6.3 has it; to close with only."""
     allowed: AbstractSet[ContentEncryption] = AES_CBC
     """What may have encrypted the key in envelopes that are opened."""
     envelope_version = 3
@@ -61,17 +64,23 @@ class Password:
             der.encode(der.INTEGER, _octets(self.iterations)),
             _PRFS[Digest.SHA256],
         )
-        key = _derive(
-            self.password, Digest.SHA256, salt, self.iterations, self.key_encryption.key_octets
-        )
-        vector = os.urandom(self.key_encryption.block_octets)
+        algorithm, encrypted_key = self._encrypt(salt, content_key)
         return der.encode(
             PWRI,
             _VERSION_0,
             der.encode(der.CONTEXT_0, _PBKDF2, parameters),
-            der.encode(der.SEQUENCE, _PWRI_KEK, self.key_encryption.algorithm(vector)),
-            der.encode(der.OCTET_STRING, _wrap(self.key_encryption, key, vector, content_key)),
+            algorithm,
+            der.encode(der.OCTET_STRING, encrypted_key),
         )
+
+    def _encrypt(self, salt: bytes, content_key: bytes) -> tuple[bytes, bytes]:
+        octets = self.key_encryption.key_octets if self.wrap is None else self.wrap.value
+        key = _derive(self.password, Digest.SHA256, salt, self.iterations, octets)
+        if self.wrap is not None:
+            return self.wrap.algorithm, key_wrap.wrap(key, content_key)
+        vector = os.urandom(self.key_encryption.block_octets)
+        algorithm = der.encode(der.SEQUENCE, _PWRI_KEK, self.key_encryption.algorithm(vector))
+        return algorithm, _wrap(self.key_encryption, key, vector, content_key)
 
     def find(self, recipient_info: der.Element) -> ContentKey | None:
         """Give how to decrypt the content key, if the RecipientInfo is for a password.

@@ -23,10 +23,11 @@ from enroll.request import (
 from enroll.result import Described, EnrollmentResult, Issued, Pending, Rejected
 from protocols import pkcs10
 from protocols.cmc.responder import Responder
+from protocols.cms.key_packages import KeyPackageSigner, no_signer
 from protocols.est import decode, encode, failures
 from protocols.est.challenges import BASIC, challenges
 from protocols.est.full_cmc import FullCMC, FullCMCExchange
-from protocols.est.key_delivery import KeyPackageSigner, key_answer, no_signer, read_delivery
+from protocols.est.key_delivery import key_answer, read_delivery
 from protocols.est.messages import (
     CLIENT_CERTIFICATE,
     AnswerLayout,

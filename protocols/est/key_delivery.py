@@ -5,30 +5,28 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from enroll.failures import AuthorityUnavailable, Malformed
+from enroll.failures import Malformed
 from enroll.key_generation import (
-    GeneratedKey,
     KeyRecipient,
     RecipientKind,
+    RequestSender,
     SharedKey,
     WantedRecipient,
 )
 from enroll.result import Issued
 from protocols import der
-from protocols.cms.content_info import SIGNED_DATA, unwrap
+from protocols.cms.content_info import SIGNED_DATA
 from protocols.cms.enveloped_data import encode_enveloped_data
+from protocols.cms.key_packages import KeyPackageSigner, private_key_info, sign_key_package
 from protocols.cms.key_wrap import KeyWrap
 from protocols.cms.recipients import KeyAgreement, KeyEncryptionKey, KeyTransport, Recipient
-from protocols.cms.signed_data import Signer, encode_signed_data
 from protocols.est.encode import encode_key_and_certificate
 from protocols.est.messages import AnswerLayout
 from protocols.est.smime_capabilities import Capabilities, read_capabilities
 from protocols.request_attributes import attribute_values, only_one
 from protocols.wire import WireResponse
 
-ASYMMETRIC_KEY_PACKAGE = x509.ObjectIdentifier("2.16.840.1.101.2.1.2.78.5")
 LONGEST_IDENTIFIER = 64
 _SMIME_CAPABILITIES = bytes.fromhex("06092a864886f70d01090f")
 # RFC 4108 §2.2.5 id-aa-decryptKeyID, and RFC 7030 §4.4.1.2 id-aa-asymmDecryptKeyID.
@@ -36,14 +34,6 @@ _KEY_IDENTIFIERS: Mapping[bytes, RecipientKind] = {
     bytes.fromhex("060b2a864886f70d0109100225"): RecipientKind.SHARED_KEY,
     bytes.fromhex("060b2a864886f70d0109100236"): RecipientKind.CERTIFICATE,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyPackageSigner:
-    """The party that makes keys, and the certificates by which others know it, DER."""
-
-    signer: Signer
-    certificates: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +53,17 @@ class EncryptedDelivery:
         self._recipient(found)
         self.capabilities.content_encryption()
 
-    def encode(self, package: bytes, found: KeyRecipient, signed_by: KeyPackageSigner) -> bytes:
+    def encode(self, key: bytes, found: KeyRecipient, signed_by: KeyPackageSigner) -> bytes:
         """Sign a key package, and put it into an envelope: SignedData within EnvelopedData."""
-        signed = encode_signed_data(
-            ASYMMETRIC_KEY_PACKAGE,
-            package,
-            signer=signed_by.signer,
-            certificates=signed_by.certificates,
-        )
         return encode_enveloped_data(
-            unwrap(signed)[1],
+            sign_key_package(key, signed_by),
             content_type=SIGNED_DATA,
             recipient=self._recipient(found),
             content_encryption=self.capabilities.content_encryption(),
         )
 
     def _recipient(self, found: KeyRecipient) -> Recipient:
+        assert not isinstance(found, RequestSender)  # noqa: S101 - no request of EST's asks so
         if isinstance(found, SharedKey):
             self.capabilities.check_wrap(KeyWrap(len(found.key)))
             return KeyEncryptionKey(key_identifier=found.key_identifier, key=found.key)
@@ -122,11 +107,6 @@ def read_delivery(attributes: bytes) -> EncryptedDelivery | None:
     )
 
 
-def no_signer() -> KeyPackageSigner:
-    """Stand in for a signer where there is none. Raises AuthorityUnavailable."""
-    raise AuthorityUnavailable("there is no certificate to sign keys with", retry_after=60)
-
-
 def key_answer(
     issued: Issued,
     *,
@@ -143,20 +123,10 @@ def key_answer(
     elif generated.recipient is None or signed_by is None:
         raise AssertionError("a key that was to be encrypted, and nobody to do it for or by")
     else:
-        key = delivery.encode(key_package(generated), generated.recipient, signed_by)
+        key = delivery.encode(private_key_info(generated), generated.recipient, signed_by)
     return encode_key_and_certificate(
         key, issued.record.der, layout, encrypted=delivery is not None
     )
-
-
-def private_key_info(generated: GeneratedKey) -> bytes:
-    """Write the PrivateKeyInfo (RFC 5958 §2)."""
-    return generated.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-
-
-def key_package(generated: GeneratedKey) -> bytes:
-    """Write the AsymmetricKeyPackage of one key (RFC 5958 §2)."""
-    return der.encode(der.SEQUENCE, private_key_info(generated))
 
 
 def _bears(certificate: x509.Certificate, key_identifier: bytes) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -111,9 +112,12 @@ def a_message(
     )
 
 
-def check_form(message: bytes) -> rfc4210.PKIMessage:
-    """Let pyasn1-modules read a message, which must be DER that it writes in the same octets."""
-    found, rest = decoder.decode(message, asn1Spec=rfc4210.PKIMessage())
+def check_form(message: bytes, form: Any = rfc4210) -> Any:
+    """Let pyasn1-modules read a message, which must be DER that it writes in the same octets.
+
+    `form` is the module whose PKIMessage it is.
+    """
+    found, rest = decoder.decode(message, asn1Spec=form.PKIMessage())
     assert not rest
     assert encoder.encode(found) == message
     return found

@@ -12,9 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from multidict import CIMultiDict
 from pyasn1.codec.der import encoder
+from pyasn1_modules import rfc4210
 
 from ca.crl import make_crl
 from enroll.certificates import RevocationList
+from enroll.options import ServerKeyGeneration
 from enroll.profiles import EnrollmentProfile, ProtocolName
 from enroll.request import Operation
 from enroll.stages.address import default_profile
@@ -36,6 +38,7 @@ from tests.support.crmf import a_crm
 from tests.support.csr import a_key, a_name, sequence, tlv
 from tests.support.enrollment import PEER, Ask, Held, Site, an_issuer
 from tests.support.fakes import START
+from tests.support.key_generation import a_signer
 
 FAIL_INFO = {
     "badAlg": 0,
@@ -135,12 +138,15 @@ class FixedServices:
         return a_revocation_list() if is_ours else None
 
 
-async def an_endpoint(site: Site, *, burst: int = 0) -> ProtocolEndpoint:
+async def an_endpoint(site: Site, *, burst: int = 0, signs_keys: bool = True) -> ProtocolEndpoint:
     """Make an endpoint as every worker has it: nothing in it remembers a message."""
     policy = await site.policy()
     profiles: dict[str | None, EnrollmentProfile | None] = {None: default_profile(policy)}
     profiles.update(policy.enrollment_profiles.items())
     handler = CMPHandler(services=FixedServices(profiles), nonces=SenderNonces(key=bytes(32)))
+    if signs_keys and any(_makes_keys(each) for each in policy.enrollment_profiles.values()):
+        key_package_signer = await a_signer(site)
+        handler.key_package_signer = lambda: key_package_signer
     return ProtocolEndpoint(
         name=ProtocolName.CMP,
         handler=handler,
@@ -149,6 +155,10 @@ async def an_endpoint(site: Site, *, burst: int = 0) -> ProtocolEndpoint:
         metrics=Metrics(),
         is_operation=RECORDED.__contains__,
     )
+
+
+def _makes_keys(profile: EnrollmentProfile) -> bool:
+    return profile.est.server_key_generation is ServerKeyGeneration.ALLOWED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,11 +197,11 @@ class Answered:
         return self.body["response"][0]["status"]
 
 
-def read(answer: WireResponse) -> Answered:
+def read(answer: WireResponse, form: Any = rfc4210) -> Answered:
     assert answer.status == 200, answer
     assert answer.media_type == "application/pkixcmp"
     message = decode(answer.body)
-    found = check_form(answer.body)
+    found = check_form(answer.body, form)
     return Answered(
         octets=answer.body,
         kind=message.body_type,
@@ -203,7 +213,10 @@ def read(answer: WireResponse) -> Answered:
 
 @dataclass(kw_only=True)
 class Client:
-    """A client in the middle of one exchange: what it proves itself by, and what it heard last."""
+    """A client in the middle of one exchange: what it proves itself by, and what it heard last.
+
+    `form` is the module of pyasn1 that reads what it hears.
+    """
 
     site: Site
     protection: Protection
@@ -211,9 +224,10 @@ class Client:
     path: str = ""
     extra_certs: tuple[bytes, ...] = ()
     heard: Answered | None = None
+    form: Any = rfc4210
 
     async def send(self, kind: BodyType, content: bytes, **changes: object) -> Answered:
-        return read(await self.post(self.message(kind, content, **changes)))
+        return read(await self.post(self.message(kind, content, **changes)), self.form)
 
     def message(self, kind: BodyType, content: bytes, **changes: object) -> bytes:
         header = replace(self.header, sender_nonce=os.urandom(16))

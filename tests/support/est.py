@@ -12,8 +12,8 @@ from enroll.channel import Channel
 from enroll.profiles import ProtocolName
 from enroll.request import Operation
 from protocols.cmc.responder import Responder
+from protocols.cms.key_packages import KeyPackageSigner, no_signer
 from protocols.est.handler import ESTHandler
-from protocols.est.key_delivery import KeyPackageSigner, no_signer
 from protocols.est.nonces import Nonces
 from protocols.wire import WireRequest, WireResponse
 from server.backoff import Backoff

@@ -13,8 +13,8 @@ from enroll.channel import ChannelBinding
 from enroll.decryption_keys import DecryptionKeys
 from enroll.options import ESTOptions, ServerKeyGeneration
 from enroll.profiles import PolicySnapshot
+from protocols.cms.key_packages import KeyPackageSigner
 from protocols.cms.signed_data import Signer
-from protocols.est.key_delivery import KeyPackageSigner
 from protocols.wire import WireResponse
 from tests.support.authority import A_SERIAL_NUMBER
 from tests.support.builders import a_policy, an_enrollment_profile
@@ -90,7 +90,8 @@ async def a_signer(site: Site) -> KeyPackageSigner:
     issued = await site.authority.issue(order)
     certificate = x509.load_der_x509_certificate(issued.der)
     return KeyPackageSigner(
-        signer=Signer.holding(certificate, key), certificates=(issued.der, *issued.chain)
+        signer=Signer.holding(certificate, key, key_identifier=key_identifier(certificate)),
+        certificates=(issued.der, *issued.chain),
     )
 
 
