@@ -134,8 +134,12 @@ def _read(octets: bytes) -> x509.Certificate:
 
 
 def _is_of(header: PKIHeader, certificate: x509.Certificate) -> bool:
-    """Tell whether sender and senderKID, where both have it, mean this certificate."""
+    """Tell whether sender and senderKID, where both have it, mean this certificate.
+
+    One whose names cannot be read is nobody's; only reading them tells.
+    """
     try:
+        certificate.issuer.public_bytes()
         if certificate.subject.public_bytes() != header.sender_name:
             return False
     except ValueError:

@@ -3,12 +3,12 @@
 from contextlib import suppress
 from functools import cache
 
-from enroll.failures import EnrollmentError
+from enroll.failures import EnrollmentError, FailureReason
 from enroll.result import Rejected
 from protocols.cmp.handler import CMPHandler
 from protocols.cmp.messages import BodyType
 from protocols.cmp.protection import Signer
-from protocols.wire import ProtocolViolation
+from protocols.wire import Bundle, ProtocolViolation
 from tests.support.cmp import a_handler, a_signer, a_wire, by_signature, integer
 from tests.support.crmf import sign
 from tests.support.csr import a_key, a_name, sequence, spki_of, tlv
@@ -17,7 +17,7 @@ _OLD_CERT_ID = bytes.fromhex("06092b0601050507050105")
 
 
 def fuzz_cmp_exchange(data: bytes) -> None:
-    """Take the octets as a body, as a control, as a certificate, and as the whole message."""
+    """Take the octets as a body, a control, a certificate, a whole message, and one within."""
     signer = _signer()
     for body_type in (BodyType.KUR, BodyType.CERT_CONF, BodyType.P10CR):
         _exchange(by_signature(body_type, data, signer=signer))
@@ -25,13 +25,19 @@ def fuzz_cmp_exchange(data: bytes) -> None:
     request = sequence(_an_update(b"\x05\x00"))
     _exchange(by_signature(BodyType.CR, request, signer=signer, extra_certs=[data]))
     _exchange(data)
+    _exchange(by_signature(BodyType.NESTED, data, signer=signer))
+    _exchange(by_signature(BodyType.NESTED, sequence(data), signer=signer))
+    _exchange(by_signature(BodyType.CR, request, signer=signer, originals=data))
+    _exchange(by_signature(BodyType.CR, request, signer=signer, originals=sequence(data)))
 
 
 def _exchange(message: bytes) -> None:
     wire = a_wire(message)
     try:
         with suppress(ProtocolViolation):
-            _handler().receive(wire)
+            opened = _handler().receive(wire)
+            if isinstance(opened, Bundle):
+                _unbundle(opened)
     except EnrollmentError as error:
         rejected = Rejected(
             reason=error.reason,
@@ -41,6 +47,24 @@ def _exchange(message: bytes) -> None:
         )
         _handler().origin(wire)
         _handler().refuse(wire, rejected)
+
+
+def _unbundle(bundle: Bundle) -> None:
+    """Let each message be refused, and the answers be gathered."""
+    bundle.gather(
+        [
+            _handler().refuse(
+                each,
+                Rejected(
+                    reason=FailureReason.NOT_AUTHORIZED,
+                    correlation_id=each.correlation_id,
+                    detail="",
+                    finding="not_authorized",
+                ),
+            )
+            for each in bundle.messages
+        ]
+    )
 
 
 def _an_update(old_cert_id: bytes) -> bytes:

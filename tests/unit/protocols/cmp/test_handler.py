@@ -31,7 +31,7 @@ from tests.support.cmp import (
     refusal,
 )
 from tests.support.crmf import a_crm
-from tests.support.csr import a_key, sequence, tlv
+from tests.support.csr import a_key, a_name, sequence, tlv
 
 HANDLER = a_handler()
 OLD_CERT_ID = "1.3.6.1.5.5.7.5.1.5"
@@ -226,6 +226,19 @@ def test_cmp_P4_a_certificate_whose_usage_is_no_signature_is_refused(purpose: by
 
     _, bit = refused(by_signature(BodyType.CR, REQUEST, extra_certs=[certificate]))
 
+    assert bit is FailInfo.BAD_MESSAGE_CHECK
+
+
+def test_cmp_P4_a_certificate_whose_issuer_cannot_be_read_signs_nothing() -> None:
+    signer = a_signer()
+    (octets,) = signer.extra_certs
+    broken_name = octets.replace(b"\x0c\x02CA", b"\x13\x02C@", 1)
+    old = sequence(tlv(0xA4, a_name("CA").public_bytes()), integer(1))
+    content = sequence(a_crm(number=0, controls=[(OLD_CERT_ID, old)]))
+
+    _, bit = refused(by_signature(BodyType.KUR, content, signer=signer, extra_certs=[broken_name]))
+
+    assert broken_name != octets
     assert bit is FailInfo.BAD_MESSAGE_CHECK
 
 
