@@ -11,6 +11,7 @@ from enroll.policy.requirements import requirements_of
 from enroll.ports import Registry, UnitOfWork
 from enroll.request import NO_REQUEST_YET, EnrollmentRequest, Inquiry, Operation
 from enroll.result import Described
+from enroll.shared_secrets import SECRET_SHARED
 from enroll.stages.address import address
 from enroll.stages.identify import identify
 from enroll.steps import Addressed, Authenticated
@@ -19,7 +20,9 @@ from enroll.trials import SecretTrier, Untried
 
 Authenticating = Callable[[Addressed, UnitOfWork, DecisionTrace], Awaitable[Authenticated]]
 
-_SECRET_SHARED = "secret_shared"  # noqa: S105 - a finding
+
+_NOT_REGISTERED = "not_registered_yet"
+_MEMBERS = frozenset({SECRET_SHARED, _NOT_REGISTERED})
 
 
 class Inquiries:
@@ -61,8 +64,7 @@ async def _described_for(
     except AuthorityUnavailable:
         raise
     except EnrollmentError as error:
-        shared = error.finding == _SECRET_SHARED
-        is_member = shared or trace.registration_authority is not None
+        is_member = error.finding in _MEMBERS or trace.registration_authority is not None
         return replace(_described(addressed, None), refused=error, is_member=is_member)
 
 
@@ -85,7 +87,9 @@ async def _device(
     """Prove a device that could enroll now, and no other than this. Raises EnrollmentError."""
     step = await identify(await authenticate(addressed, uow, trace), uow, trace)
     if step.authenticated.authentication.kind is CredentialKind.GROUP_SECRET:
-        raise NotAuthorized("any member of the group could ask so", finding=_SECRET_SHARED)
+        raise NotAuthorized("any member of the group could ask so", finding=SECRET_SHARED)
+    if step.authenticated.newcomer is not None:
+        raise NotAuthorized("it has no names here before it enrolls", finding=_NOT_REGISTERED)
     shown = step.authenticated.presented
     on_hold = shown is not None and shown.status is CertificateStatus.ON_HOLD
     if on_hold or step.device.status is DeviceStatus.DISABLED:

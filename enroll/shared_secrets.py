@@ -21,9 +21,11 @@ from enroll.credentials import (
     SharedSecretMAC,
 )
 from enroll.device import Device
+from enroll.failures import NotAuthorized
 from enroll.newcomers import Newcomers
 from enroll.ports import Clock, CodeVault, UnitOfWork
 from enroll.profiles import DeviceGroup, PolicySnapshot
+from enroll.request import NO_REQUEST_YET
 from enroll.spent import CHECKS, order_of_repetition, refused
 from enroll.steps import Addressed, Authenticated
 from enroll.tallies import uses_of
@@ -35,6 +37,9 @@ SECRETS_TRIED = 2
 """How many secrets without a reference a group has at once: the present one and the next."""
 PASSCODES_TRIED = 1
 """How many go by one reference in a tenant."""
+
+SECRET_SHARED = "secret_shared"  # noqa: S105 - a finding
+"""Who asked is one of several, and is told what is for all of them."""
 
 _DUMMY = "AAAA-AAAA-AAAA-AAAA-AAAA"
 _NAMING = frozenset({NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER})
@@ -107,6 +112,8 @@ class ByGroupSecret:
         if spent is not None:
             raise refused(CredentialKind.GROUP_SECRET, spent, trace)
         trace.passed(CHECKS[CredentialKind.GROUP_SECRET], shown.secret.secret_id)
+        if step.request.certificate_request is NO_REQUEST_YET:
+            raise NotAuthorized("whoever has the passcode could ask so", finding=SECRET_SHARED)
         device = await self._newcomers.by_passcode(step, shown.group, uow, trace)
         return Authenticated(
             addressed=step,

@@ -69,9 +69,11 @@ def _check_attributes(step: Identified, trace: DecisionTrace) -> None:
     template = addressed.policy.certificate_profiles[
         (profile.tenant_id, profile.certificate_profile)
     ]
+    # Who joins could not know what the registry will call it.
+    known = step.device if step.authenticated.newcomer is None else None
     missing = missing_from(
         request.certificate_request,
-        requirements_of(profile, template, step.device),
+        requirements_of(profile, template, known),
         names=request.operation is not Operation.RENEWAL,
     )
     if missing:

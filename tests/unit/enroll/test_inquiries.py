@@ -18,6 +18,7 @@ from registry.memory.unit_of_work import MemoryUnitOfWork
 from server.backoff import Backoff
 from tests.support.arrangements import WRONG_CODE, disable
 from tests.support.builders import (
+    PASSCODE_REFERENCE,
     a_certificate_profile,
     a_hash,
     a_policy,
@@ -28,6 +29,9 @@ from tests.support.csr import a_key
 from tests.support.csr_attributes import Told, read
 from tests.support.enrollment import OPERATOR, Held, Site, by_code, open_site
 from tests.support.est import a_question, endpoint, get
+from tests.support.joining import a_group_to_join
+from tests.support.passcodes import a_passcode
+from tests.support.registries import look
 from tests.support.third_party import BETWEEN, customer, idevid, maker
 
 ALTERNATIVE_NAME = "2.5.29.17"
@@ -149,6 +153,24 @@ async def test_est_A5_a_secret_that_devices_share_says_nothing_of_which_it_is() 
     told = await get(site, "csrattrs", user=("pump-1", made.clear))
 
     assert told == await get(site, "csrattrs")
+
+
+async def test_est_A5_a_passcode_says_nothing_of_who_shows_it() -> None:
+    site = await a_site(initial_credentials=SECRETS)
+    made = await a_passcode(site)
+
+    told = await get(site, "csrattrs", user=(PASSCODE_REFERENCE, made.clear))
+
+    assert told == await get(site, "csrattrs")
+
+
+async def test_est_A5_who_would_join_has_no_names_yet() -> None:
+    anchor = maker(newcomers_join="default")
+    site = await open_site(a_policy(NAMES, a_group_to_join(), anchor))
+    held = Held(der=der_of(BETWEEN.issue(a_dn("Pump", serial_number="SN-1"))), key=a_key())
+
+    assert await get(site, "csrattrs", held=held) == await get(site, "csrattrs")
+    assert not await look(site.registry, lambda uow: uow.devices.list())
 
 
 async def test_est_A5_a_device_whose_key_is_known_may_ask_before_it_shows_the_key() -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from enroll.credentials import CredentialKind
 from enroll.device import DeviceSource, DeviceState, IdentityKind
 from enroll.events import EventName, Outcome
 from enroll.failures import FailureReason
 from enroll.key_generation import KeyWish
+from enroll.options import ESTOptions
 from enroll.orders import OrderState
 from enroll.policy.profiles import MOST_NEWCOMERS, PolicyError
 from enroll.profiles import Approval, GroupStatus, ProtocolName, RegistrationMode
@@ -29,7 +30,7 @@ from tests.support.builders import (
     an_enrollment_profile,
     an_id,
 )
-from tests.support.csr import a_name
+from tests.support.csr import a_name, some_key_usage
 from tests.support.enrollment import OPERATOR, Site, a_new_key, by_code, open_site
 from tests.support.passcodes import a_passcode, ask, secrets_of, shown
 from tests.support.registries import look
@@ -452,6 +453,24 @@ async def test_no_key_is_made_for_who_is_not_registered_yet() -> None:
     assert isinstance(result, Rejected)
     assert result.finding == "newcomer_without_key"
     assert not await devices(site)
+
+
+async def test_est_A4_who_joins_holds_what_strangers_are_told_to() -> None:
+    site = await a_site()
+    await site.change_policy(bootstrap={"est": ESTOptions(enforce_attributes=True)})
+    made = await a_passcode(site)
+    subject = x509.Name([*a_name("dut-1"), x509.NameAttribute(NameOID.SERIAL_NUMBER, "SN-1")])
+    good: dict[str, Any] = {
+        "names": (x509.UniformResourceIdentifier("urn:uuid:unknown-yet"),),
+        "purposes": (ExtendedKeyUsageOID.CLIENT_AUTH,),
+        "key_usage": some_key_usage(digital_signature=True),
+    }
+
+    lacking = await be_refused(site, made.clear, EST, name="dut-1")
+    result = await ask(site, EST, made.clear, subject=subject, **good)
+
+    assert lacking.finding == "attributes_missing"
+    assert isinstance(result, Issued)
 
 
 async def test_a_refusal_is_told_with_the_name_that_was_said() -> None:

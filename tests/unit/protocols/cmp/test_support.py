@@ -16,7 +16,7 @@ from protocols.cmp.decode import decode
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType
 from protocols.cmp.protection import mac_holds, verify_signature
-from tests.support.builders import a_certificate_profile, a_policy
+from tests.support.builders import PASSCODE_REFERENCE, a_certificate_profile, a_policy
 from tests.support.cmp import pbm
 from tests.support.cmp_conversation import (
     CRL_PLACE,
@@ -32,6 +32,8 @@ from tests.support.cmp_conversation import (
 from tests.support.cmp_conversation import read as read_answer
 from tests.support.csr import a_name, sequence, tlv
 from tests.support.enrollment import OPERATOR, Site, an_issuer, by_code, open_site
+from tests.support.joining import a_group_to_join, a_profile_that_asks_names
+from tests.support.passcodes import a_passcode
 
 ID_IT = "1.3.6.1.5.5.7.4"
 CA_PROT_ENC_CERT, SIGN_KEYS, ENC_KEYS, SYMMETRIC, CRL, UNSUPPORTED = 1, 2, 3, 4, 6, 7
@@ -448,3 +450,13 @@ def _algorithms(value: bytes | None) -> list[tuple[str, bytes]]:
         )
         for each in found
     ]
+
+
+async def test_cmp_O7_whoever_has_a_passcode_is_told_what_all_are() -> None:
+    site = await open_site(a_policy(a_group_to_join(), a_profile_that_asks_names()))
+    made = await a_passcode(site)
+    client = by_secret(site, PASSCODE_REFERENCE, made.clear)
+
+    answer = await client.send(BodyType.GENM, sequence(ask(CA_CERTS)))
+
+    assert CA_CERTS in read(answer)
