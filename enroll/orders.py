@@ -39,7 +39,8 @@ class Wish:
 
     `der` is its names and key as an unsigned PKCS#10 structure (see `enroll.policy.wishes`);
     `subject` and `names` are the same for people to read. With `key_made_here` the key in it only
-    marks the request: another is made when it is fulfilled.
+    marks the request: another is made when it is fulfilled. Without `key_proven` its sender has
+    still to show that it holds the key.
     """
 
     operation: Operation
@@ -53,6 +54,7 @@ class Wish:
     credential_kind: CredentialKind
     credential_id: str
     key_made_here: bool = False
+    key_proven: bool = True
     peer_address: str
     correlation_id: str
 

@@ -42,6 +42,10 @@ def accepted_credentials(
 class CertificateRequest:
     """A certification request whose proof of possession has been verified.
 
+    Unless `key_proven` is False: then only a later message, that takes the private key to write,
+    tells that its sender holds the key (RFC 4211 §4.2), and whoever does not hold it must be able
+    to make nothing of the answer.
+
     Subject, names and key usages are wishes: what is issued comes from registry and profile.
     The `change_…` fields hold what RFC 6402 §2.8 ChangeSubjectName asks for, where it is there;
     `spki` is the SubjectPublicKeyInfo in DER. Of a request for a key that is yet to be made
@@ -59,6 +63,7 @@ class CertificateRequest:
     change_subject_name: x509.Name | None = None
     change_subject_alternative_names: tuple[x509.GeneralName, ...] | None = None
     challenge_password: str | None = field(default=None, repr=False)
+    key_proven: bool = True
 
 
 NO_REQUEST_YET = CertificateRequest(
@@ -135,6 +140,8 @@ class PollRequest:
     Its sender proved to hold the key that the order is about (`spki_sha256`), or the credential
     that opened it (`credential_id`, or what a MAC among its credentials proves); what proves
     neither finds no order. Where a key is to be made, it goes to the `key_recipient`.
+    `for_holder`: none but the holder of that key can read the answer, as an order must have it
+    whose request did not prove possession.
     """
 
     origin: RequestOrigin
@@ -145,6 +152,7 @@ class PollRequest:
     confirm_within: timedelta | None = None
     issuer: str | None = None
     key_recipient: WantedRecipient | None = None
+    for_holder: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

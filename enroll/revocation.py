@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from enroll.certificates import CertificateStatus, RevocationReason
+from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
 from enroll.device import Cause, Device
 from enroll.policy.chronicle import Chronicle
 from enroll.policy.slots import Change, is_degraded, live_after, moved, standing
@@ -15,16 +15,26 @@ async def stage_measures(
 ) -> None:
     """Stage certificates of one device, or of none, that were revoked, held or released.
 
-    A key that was compromised is refused to every device from then on.
+    A key that was compromised is refused to every device from then on; but not one that nobody
+    has proven to hold yet, whose certificate that may be.
     """
     stage_changes(uow, changes, chronicle)
     for change in changes:
-        if change.now.revocation_reason is RevocationReason.KEY_COMPROMISE:
+        compromised = change.now.revocation_reason is RevocationReason.KEY_COMPROMISE
+        if compromised and await _is_held(change.now, uow):
             uow.keys.condemn(change.now.spki_sha256, chronicle.at)
     device = await uow.devices.by_id(device_id) if device_id is not None else None
     if device is not None:
         device = await settled(uow, device, changes, chronicle)
         uow.devices.save(replace(device, updated_at=chronicle.at))
+
+
+async def _is_held(record: CertificateRecord, uow: UnitOfWork) -> bool:
+    """Tell whether the key is its device's, as one is whose possession was proven."""
+    if not record.awaits_owner:
+        return True
+    key = await uow.keys.find(record.spki_sha256)
+    return key is not None and key.device_id == record.device_id
 
 
 def stage_changes(uow: UnitOfWork, changes: Iterable[Change], chronicle: Chronicle) -> None:

@@ -18,7 +18,7 @@ P_256_SPKI_OCTETS = 91
 
 
 class KeyKind(Enum):
-    """The public keys that can prove their possession by a signature that we know."""
+    """The public keys that can be certified; the last four sign nothing."""
 
     RSA = auto()
     EC = auto()
@@ -27,6 +27,10 @@ class KeyKind(Enum):
     ML_DSA_44 = auto()
     ML_DSA_65 = auto()
     ML_DSA_87 = auto()
+    X25519 = auto()
+    X448 = auto()
+    ML_KEM_768 = auto()
+    ML_KEM_1024 = auto()
 
 
 def check_signature_algorithm(algorithm: der.Element, *, sha1: bool = False) -> KeyKind:
@@ -50,7 +54,8 @@ def check_key(spki: der.Element) -> KeyKind:
     """Give the kind of a SubjectPublicKeyInfo that may be loaded; more only loading tells.
 
     Takes a SEQUENCE. One key has one encoding here, so that its hash names it: parameters as the
-    RFCs have them (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3, RFC 9881), points uncompressed.
+    RFCs have them (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3, RFC 9881, RFC 9935), points
+    uncompressed.
 
     Raises UNSUPPORTED_ALGORITHM or BAD_CERTIFICATE_TEMPLATE, field publicKey; Malformed.
     """
@@ -112,6 +117,10 @@ _KEY_ALGORITHMS: Mapping[bytes, KeyKind] = {
     bytes.fromhex("06072a8648ce3d0201 06052b81040022"): KeyKind.EC,  # P-384
     bytes.fromhex("06072a8648ce3d0201 06052b81040023"): KeyKind.EC,  # P-521
     **_OF_ONE_ALGORITHM,
+    bytes.fromhex("06032b656e"): KeyKind.X25519,
+    bytes.fromhex("06032b656f"): KeyKind.X448,
+    bytes.fromhex("0609608648016503040402"): KeyKind.ML_KEM_768,
+    bytes.fromhex("0609608648016503040403"): KeyKind.ML_KEM_1024,
 }
 _SIGNATURE_ALGORITHMS: Mapping[bytes, KeyKind] = {
     bytes.fromhex("06092a864886f70d01010b 0500"): KeyKind.RSA,  # sha256WithRSAEncryption

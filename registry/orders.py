@@ -150,6 +150,7 @@ def _wish_document(wish: Wish) -> str:
             "credential_kind": wish.credential_kind,
             "credential_id": wish.credential_id,
             "key_made_here": wish.key_made_here,
+            "key_proven": wish.key_proven,
             "peer_address": wish.peer_address,
             "correlation_id": wish.correlation_id,
         }
@@ -171,6 +172,7 @@ def _wish_from(text: str) -> Wish:
         credential_kind=CredentialKind(document["credential_kind"]),
         credential_id=document["credential_id"],
         key_made_here=document["key_made_here"],
+        key_proven=document["key_proven"],
         peer_address=document["peer_address"],
         correlation_id=document["correlation_id"],
     )

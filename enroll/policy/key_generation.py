@@ -167,7 +167,11 @@ def _algorithms_in(spki: bytes) -> frozenset[KeyAlgorithm]:
 
 def _is_good(record: CertificateRecord, now: datetime) -> bool:
     unrevoked = record.status not in {CertificateStatus.REVOKED, CertificateStatus.ON_HOLD}
-    return unrevoked and record.not_valid_before <= now <= record.not_valid_after
+    return (
+        unrevoked
+        and not record.awaits_owner
+        and record.not_valid_before <= now <= record.not_valid_after
+    )
 
 
 def _has_identifier(certificate: x509.Certificate, key_identifier: bytes) -> bool:

@@ -29,7 +29,7 @@ def encode_wish(request: CertificateRequest, spki: bytes) -> bytes:
 
 
 def decode_wish(wish: Wish) -> CertificateRequest:
-    """Give the request as it is to be fulfilled; its possession of the key was proven then."""
+    """Give the request as it is to be fulfilled, its possession as far proven as it was then."""
     stored = x509.load_der_x509_csr(wish.der)
     return CertificateRequest(
         subject=stored.subject,
@@ -39,6 +39,7 @@ def decode_wish(wish: Wish) -> CertificateRequest:
         spki_sha256=wish.spki_sha256 if not wish.key_made_here else "",
         key_usage=wish.key_usage,
         der_sha256=sha256(wish.der).hexdigest(),
+        key_proven=wish.key_proven,
     )
 
 

@@ -74,6 +74,7 @@ class Confirm:
             actor=f"device:{device.device_id}", at=now, correlation_id=word.origin.correlation_id
         )
         if word.accepted:
+            await _claim_key(record, device, uow, now)
             changes = await self._accept(record, device, policy, uow, chronicle)
         else:
             dropped = revoked(record, RevocationReason.CESSATION_OF_OPERATION, now)
@@ -130,6 +131,24 @@ class Confirm:
         uow.policy.expect(policy.version)
         uow.devices.save(replace(device, updated_at=now))
         return changes
+
+
+async def _claim_key(
+    record: CertificateRecord, device: Device, uow: UnitOfWork, now: datetime
+) -> None:
+    """Make the key the device's, if its possession is proven only now. Raises NotAuthorized.
+
+    Who could name any key as its own before that would keep it from the device that has it.
+    """
+    key = await uow.keys.find(record.spki_sha256)
+    if key is None:
+        uow.keys.claim(record.spki_sha256, device.device_id, now)
+    elif key.compromised or key.device_id != device.device_id:
+        raise NotAuthorized(
+            "the key is another device's by now, or compromised",
+            finding="key_compromised" if key.compromised else "key_reuse",
+            field="publicKey",
+        )
 
 
 def _is_said_already(record: CertificateRecord, word: Confirmation) -> bool:

@@ -66,6 +66,7 @@ class Hold:
                 credential_kind=authentication.kind,
                 credential_id=authentication.credential_id,
                 key_made_here=key_wish is not None,
+                key_proven=request.key_proven,
                 peer_address=origin.peer_address,
                 correlation_id=origin.correlation_id,
             ),

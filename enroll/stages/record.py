@@ -58,7 +58,8 @@ class Record:
             stage_newcomer(outcome.device, authorized.identified.group, uow)
         else:
             uow.devices.save(outcome.device)
-        uow.keys.claim(record.spki_sha256, outcome.device.device_id, now)
+        if addressed.request.certificate_request.key_proven:
+            uow.keys.claim(record.spki_sha256, outcome.device.device_id, now)
         for change in outcome.changes:
             uow.certificates.save(change.now, was=change.was)
         uow.certificates.add(record)
@@ -157,6 +158,8 @@ def _record(step: Signed, now: datetime, *, fills_slot: bool) -> CertificateReco
     order = step.planned.order
     template = authorized.certificate_profile
     within = request.confirm_within
+    if within is None and not request.certificate_request.key_proven:
+        raise AssertionError("possession that is not proven is proven by a confirmation")
     is_taken = fills_slot and within is None
     return CertificateRecord(
         fingerprint=sha256(step.issued.der).hexdigest(),

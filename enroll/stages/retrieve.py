@@ -21,12 +21,13 @@ async def retrieve(
 ) -> CertificateRecord:
     """Find the certificate that is asked for, if it is that of whoever asks (RFC 8894 §4.5).
 
+    One that awaits its owner's word is given to nobody: that word may be its proof of possession.
     That is whoever shows its key, or a certificate of the same device that is good now. Raises
     EnrollmentError (CERTIFICATE_UNKNOWN), the same for what is not there and what is another's.
     """
     for record in await uow.certificates.by_serial(query.serial_number):
         named = record.certificate.issuer.public_bytes() == query.issuer
-        if not named or record.certificate_class not in _OF_DEVICES:
+        if not named or record.certificate_class not in _OF_DEVICES or record.awaits_owner:
             continue
         device = await uow.devices.by_id(record.device_id or "")
         if device is None or device.state is DeviceState.DELETED:

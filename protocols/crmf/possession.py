@@ -6,7 +6,14 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from enroll.failures import EnrollmentError, FailureReason
 from protocols import der
-from protocols.crmf.messages import CertReqMsg, PublicKeyMAC, RAVerified, SignatureProof
+from protocols.crmf.indirect import subsequent_message, unproven_key
+from protocols.crmf.messages import (
+    CertReqMsg,
+    PrivateKeyProof,
+    PublicKeyMAC,
+    RAVerified,
+    SignatureProof,
+)
 from protocols.signatures import load_key, not_possessed, verify_own_signature
 
 CheckMAC = Callable[[PublicKeyMAC, bytes], None]
@@ -14,11 +21,16 @@ CheckMAC = Callable[[PublicKeyMAC, bytes], None]
 
 
 def verify_possession(
-    message: CertReqMsg, *, check_mac: CheckMAC | None = None, vouched: bool = False
+    message: CertReqMsg,
+    *,
+    check_mac: CheckMAC | None = None,
+    vouched: bool = False,
+    indirect: bool = False,
 ) -> CertificatePublicKeyTypes:
     """Verify the signature over the octets as they were received, and give the key.
 
-    Where it may be `vouched` for, raVerified is let through, for the caller to judge who says so.
+    Where it may be `vouched` for, raVerified is let through, for the caller to judge who says so;
+    where it may be `indirect`, what asks to prove it by a later message (see `indirect`).
 
     A POPOSigningKeyInput belongs to templates without a subject, and to no other; its MAC is
     refused where nobody can check it, and whether its sender is who sent the message is the
@@ -36,8 +48,16 @@ def verify_possession(
         raise _refused("there is no proof of possession", "pop_missing")
     if vouched and isinstance(proof, RAVerified):
         return load_key(spki)
+    if indirect and isinstance(proof, PrivateKeyProof) and subsequent_message(message) is not None:
+        return unproven_key(spki, proof)
     if not isinstance(proof, SignatureProof):
         raise _refused("possession must be proven by a signature", "pop_method")
+    return _verify_signature(message, spki, proof, check_mac)
+
+
+def _verify_signature(
+    message: CertReqMsg, spki: bytes, proof: SignatureProof, check_mac: CheckMAC | None
+) -> CertificatePublicKeyTypes:
     signed = message.certificate_request
     if (proof.key_input is None) is (message.template.subject is None):
         raise _refused(

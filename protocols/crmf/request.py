@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed, PolicyViolation
 from enroll.request import CertificateRequest
-from protocols.crmf.messages import CHANGE_SUBJECT_NAME, CertReqMsg
+from protocols.crmf.messages import CHANGE_SUBJECT_NAME, CertReqMsg, PrivateKeyProof
 from protocols.crmf.possession import CheckMAC, verify_possession
 from protocols.limits import DEFAULT_LIMITS, DERLimits
 from protocols.names import read_general_names, read_name
@@ -23,13 +23,18 @@ def to_certificate_request(
     *,
     check_mac: CheckMAC | None = None,
     vouched: bool = False,
+    indirect: bool = False,
 ) -> CertificateRequest:
-    """Verify possession, then read the wishes. `vouched`: raVerified will do (see possession).
+    """Verify possession, then read the wishes.
+
+    `vouched`: raVerified will do, `indirect`: a later message may prove it (see possession).
 
     Raises Malformed, and EnrollmentError with UNSUPPORTED_ALGORITHM, BAD_CERTIFICATE_TEMPLATE
     or BAD_PROOF_OF_POSSESSION; nothing else but what `check_mac` raises.
     """
-    return _guarded(lambda: _to_request(message, limits, check_mac, vouched))
+    return _guarded(
+        lambda: _to_request(message, limits, check_mac, vouched=vouched, indirect=indirect)
+    )
 
 
 def to_keyless_request(
@@ -46,10 +51,12 @@ def _to_request(
     message: CertReqMsg,
     limits: DERLimits,
     check_mac: CheckMAC | None,
-    vouched: bool,  # noqa: FBT001 - handed on as it came
+    *,
+    vouched: bool,
+    indirect: bool,
 ) -> CertificateRequest:
     _check_number(message)
-    public_key = verify_possession(message, check_mac=check_mac, vouched=vouched)
+    public_key = verify_possession(message, check_mac=check_mac, vouched=vouched, indirect=indirect)
     assert message.template.spki is not None  # noqa: S101 - proven above; for the type checker
     return _request(message, public_key, message.template.spki, limits)
 
@@ -78,6 +85,7 @@ def _request(
             read_name(wishes.change_subject) if wishes.change_subject is not None else None
         ),
         change_subject_alternative_names=_names(wishes.change_subject_alternative_names),
+        key_proven=not isinstance(message.proof, PrivateKeyProof),
     )
 
 

@@ -58,7 +58,9 @@ def show_(context: typer.Context, serial: Serial, output: Output = Format.TEXT) 
         return await _find(office, serial)
 
     record = work(context, run)
-    pem = record.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+    pem = None
+    if not record.awaits_owner:  # Until then it may be its owner's proof of possession to know it.
+        pem = record.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
     show(
         {
             **_data(record),

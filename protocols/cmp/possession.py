@@ -1,0 +1,100 @@
+"""Proof of possession by what only the key's holder can read (RFC 9810 §5.2.8.3)."""
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+from enroll.failures import EnrollmentError, FailureReason
+from protocols import der
+from protocols.cmp.messages import BodyType
+from protocols.cmp.nonces import Delivery
+from protocols.cms.content_ciphers import ContentEncryption
+from protocols.cms.content_info import unwrap
+from protocols.cms.digests import Digest
+from protocols.cms.enveloped_data import encode_enveloped_data
+from protocols.cms.identifiers import NumberedKey, subject_key_identifier
+from protocols.cms.recipients import Recipient, recipient_of
+from protocols.crmf.indirect import SubsequentMessage, subsequent_message
+from protocols.crmf.messages import CertReqMsg
+
+ENVELOPED_DATA_VERSION = 3
+_CIPHER = ContentEncryption.AES_256_CBC
+# RFC 4211 §2.1 EncryptedValue: symmAlg, encSymmKey and keyAlg.
+_SYMM_ALG = 0xA1
+_ENC_SYMM_KEY = 0x82
+_KEY_ALG = 0xA3
+_RSA_ENCRYPTION = bytes.fromhex("06092a864886f70d010101 0500")
+
+
+def delivery_of(request: CertReqMsg, key: CertificatePublicKeyTypes | None, pvno: int) -> Delivery:
+    """Tell how the certificate must be given, so that its key is proven by that.
+
+    EnvelopedData takes pvno 3 (RFC 9810 §7). Before it there was EncryptedValue, which only an
+    RSA key can open. Raises BAD_PROOF_OF_POSSESSION.
+    """
+    method = subsequent_message(request)
+    if method is None:
+        return Delivery.PLAIN
+    old_form = method is SubsequentMessage.ENCR_CERT and isinstance(key, rsa.RSAPublicKey)
+    if pvno < ENVELOPED_DATA_VERSION and not old_form:
+        raise EnrollmentError(
+            FailureReason.BAD_PROOF_OF_POSSESSION,
+            "what is to be decrypted with this key can be sent in messages of pvno 3 only",
+            finding="pop_version",
+            field="popo",
+        )
+    return Delivery.ENCRYPTED if method is SubsequentMessage.ENCR_CERT else Delivery.CHALLENGED
+
+
+def encrypt_certificate(certificate: bytes, pvno: int) -> bytes:
+    """Write a certificate for its own key to decrypt: an EncryptedKey (RFC 9810 §5.2.2)."""
+    found = x509.load_der_x509_certificate(certificate)
+    public_key = found.public_key()
+    if pvno < ENVELOPED_DATA_VERSION and isinstance(public_key, rsa.RSAPublicKey):
+        return _encrypted_value(certificate, public_key)
+    # By its key identifier: issuer and serial number would tell what is hidden in part.
+    recipient = recipient_of(
+        found, key_identifier=subject_key_identifier(found), oaep=Digest.SHA256
+    )
+    return der.encode(der.CONTEXT_0, _enveloped(certificate, recipient).content)
+
+
+def encode_challenge(
+    key: CertificatePublicKeyTypes, cert_req_id: int, number: int, sender: bytes
+) -> bytes:
+    """Write the body of popdecc: a number that only the key's holder can read.
+
+    `sender` is the name in our header, a GeneralName. The witness is the hash of the INTEGER.
+    """
+    integer = der.encode(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1))
+    recipient = recipient_of(NumberedKey(key=key, number=cert_req_id), oaep=Digest.SHA256)
+    enveloped = _enveloped(der.encode(der.SEQUENCE, integer, sender), recipient)
+    challenge = der.encode(
+        der.SEQUENCE,
+        Digest.SHA256.algorithm,
+        der.encode(der.OCTET_STRING, Digest.SHA256.of(integer)),
+        der.encode(der.OCTET_STRING),
+        der.encode(der.CONTEXT_0, enveloped.whole),
+    )
+    return der.encode(BodyType.POPDECC.tag, der.encode(der.SEQUENCE, challenge))
+
+
+def _enveloped(content: bytes, recipient: Recipient) -> der.Element:
+    """Give the EnvelopedData without the ContentInfo around it."""
+    message = encode_enveloped_data(content, recipient=recipient, content_encryption=_CIPHER)
+    (element,) = der.split(unwrap(message)[1])
+    return element
+
+
+def _encrypted_value(content: bytes, key: rsa.RSAPublicKey) -> bytes:
+    """Write RFC 4211 §2.1 EncryptedValue, which clients of pvno 2 know, OpenSSL's up to 3.4."""
+    content_key = _CIPHER.new_key()
+    algorithm, encrypted = _CIPHER.encrypt(content_key, content)
+    (symmetric,) = der.split(algorithm)
+    return der.encode(
+        der.SEQUENCE,
+        der.encode(_SYMM_ALG, symmetric.content),
+        der.encode(_ENC_SYMM_KEY, b"\0", key.encrypt(content_key, padding.PKCS1v15())),
+        der.encode(_KEY_ALG, _RSA_ENCRYPTION),
+        der.encode(der.BIT_STRING, b"\0", encrypted),
+    )
