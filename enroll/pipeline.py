@@ -6,6 +6,7 @@ from functools import partial
 from hashlib import sha256
 
 from enroll.account import attempt, refused_attempt, rejected
+from enroll.certificates import CertificateRecord
 from enroll.events import Outcome
 from enroll.failures import (
     AlreadyTaken,
@@ -130,10 +131,7 @@ class Pipeline:
 
         async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
             record = await retrieve(query, uow, trace, self._clock.now())
-            self._account(uow, trace, Outcome.REPEATED, record.serial_number)
-            await uow.commit()
-            chain = self._authority.chain(record.issuer)
-            return Issued(record=record, chain=chain, repeated=True)
+            return await self._again(record, uow, trace)
 
         return await self._persist(query.origin, decide)
 
@@ -255,10 +253,7 @@ class Pipeline:
         decision = await self._permit(request, uow, trace, order)
         if isinstance(decision, Repeated):
             follow(decision, request, uow)
-            chain = self._authority.chain(decision.record.issuer)
-            self._account(uow, trace, Outcome.REPEATED, decision.record.serial_number)
-            await uow.commit()
-            return Issued(record=decision.record, chain=chain, repeated=True)
+            return await self._again(decision.record, uow, trace)
         if isinstance(decision, Held):
             pending = self._hold(decision, uow, trace)
             self._account(uow, trace, Outcome.PENDING)
@@ -282,11 +277,9 @@ class Pipeline:
         `made` keeps what was made for it, until it is decided.
         """
         order, record = await self._poll(poll, uow, trace)
-        if record is not None:
-            self._account(uow, trace, Outcome.REPEATED, record.serial_number)
-            await uow.commit()
-            chain = self._authority.chain(record.issuer)
-            return Issued(record=record, chain=chain, repeated=True)
+        if order is None or record is not None:
+            assert record is not None  # noqa: S101 - one of both is found
+            return await self._again(record, uow, trace)
         request = fulfilling(order, poll)
         trace.request = request
         generated = None
@@ -299,6 +292,14 @@ class Pipeline:
             if generated is None:
                 made.clear()
         return await self._decide(request, uow, trace, generated=generated, order=order)
+
+    async def _again(
+        self, record: CertificateRecord, uow: UnitOfWork, trace: DecisionTrace
+    ) -> Issued:
+        """Give a certificate that was issued before."""
+        self._account(uow, trace, Outcome.REPEATED, record.serial_number)
+        await uow.commit()
+        return Issued(record=record, chain=self._authority.chain(record.issuer), repeated=True)
 
     async def _reject(self, error: EnrollmentError, trace: DecisionTrace) -> Rejected:
         """Record the refusal before it is told; if even that fails, the answer is unavailable."""

@@ -1,5 +1,6 @@
 """What became of an order, asked by whom it belongs to: the order, and what it wishes for now."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from enroll.certificates import CertificateRecord
@@ -12,7 +13,7 @@ from enroll.policy.wishes import decode_wish
 from enroll.ports import Clock, UnitOfWork
 from enroll.profiles import PolicySnapshot
 from enroll.request import EnrollmentRequest, PollRequest
-from enroll.stages.recognize import Recognize
+from enroll.stages.recognize import Known, Recognize
 from enroll.trace import DecisionTrace
 
 
@@ -25,16 +26,26 @@ class Poll:
 
     async def __call__(
         self, poll: PollRequest, uow: UnitOfWork, trace: DecisionTrace
-    ) -> tuple[Order, CertificateRecord | None]:
-        """Find them, or raise EnrollmentError (CERTIFICATE_UNKNOWN) and what recognizing raises."""
+    ) -> tuple[Order | None, CertificateRecord | None]:
+        """Find them, or raise EnrollmentError (CERTIFICATE_UNKNOWN) and what recognizing raises.
+
+        Without an order there is a certificate: one that was withheld until its key was proven.
+        """
         policy = await uow.policy.snapshot()
         found = await uow.orders.by_reference(poll.reference)
+        withheld = await uow.certificates.by_transaction(poll.reference) if poll.for_holder else ()
         likely = {each.wish.credential_id for each in found if each.wish is not None}
+        likely |= {each.credential_id or "" for each in withheld}
         known = await self._recognize(
             poll.origin, poll.credentials, policy, uow, trace, likely=likely
         )
         orders = [each for each in found if known.has(each)]
         order = polled(orders, poll, known.credential_ids)
+        record = self._withheld(withheld, known)
+        if order is None and record is not None:
+            trace.device, trace.proven = await uow.devices.by_id(record.device_id or ""), True
+            trace.passed("possession", "proven by the answer to a challenge")
+            return None, record
         if order is None or order.profile is None:
             trace.failed("order", "unknown")
             raise EnrollmentError(
@@ -47,6 +58,20 @@ class Poll:
         if order.state is not OrderState.ISSUED:
             return order, None
         return order, await self._told(order, policy, uow)
+
+    def _withheld(
+        self, records: Sequence[CertificateRecord], known: Known
+    ) -> CertificateRecord | None:
+        """Choose what a credential of the sender's got, if it is still good (cmp popdecr).
+
+        It waits for its owner's word, or has it already, if the answer was lost.
+        """
+        for record in records:
+            until = record.confirm_until if record.awaits_owner else None
+            over = until is not None and self._clock.now() > until
+            if record.credential_id in known.credential_ids and known.has(record):
+                return record if record.is_live and not over else None
+        return None
 
     async def _told(
         self, order: Order, policy: PolicySnapshot, uow: UnitOfWork

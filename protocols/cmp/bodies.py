@@ -20,6 +20,7 @@ from protocols.cmp.messages import (
     PKIStatus,
     PKIStatusInfo,
     PollReqContent,
+    POPODecKeyRespContent,
     RevDetails,
     RevReqContent,
 )
@@ -134,6 +135,14 @@ def _poll(content: der.Element, limits: DERLimits) -> PollReqContent:
     return PollReqContent(cert_req_ids=tuple(numbers))
 
 
+def _challenge_response(content: der.Element, limits: DERLimits) -> POPODecKeyRespContent:
+    del limits
+    numbers = _several(content, "POPODecKeyRespContent")
+    if any(each.tag != der.INTEGER for each in numbers):
+        raise Malformed("there is something else than numbers in a POPODecKeyRespContent")
+    return POPODecKeyRespContent(numbers=tuple(each.content for each in numbers))
+
+
 def _general(content: der.Element, limits: DERLimits) -> GenMsgContent:
     del limits
     return GenMsgContent(infos=infos_of(content))
@@ -218,6 +227,7 @@ _READERS: Mapping[BodyType, Callable[[der.Element, DERLimits], Body]] = {
     BodyType.P10CR: _pkcs10,
     BodyType.CERT_CONF: _confirmation,
     BodyType.POLL_REQ: _poll,
+    BodyType.POPDECR: _challenge_response,
     BodyType.GENM: _general,
     BodyType.RR: _revocations,
     BodyType.ERROR: _error,

@@ -86,13 +86,15 @@ def encode_message(
 class CertResponse:
     """RFC 9810 §5.3.4: the certificate, DER, is there with accepted and grantedWithMods only.
 
-    `private_key` is an EnvelopedData with the key that was made for it.
+    `private_key` is an EnvelopedData with the key that was made for it. In place of the certificate
+    may be what decrypts to it: an EncryptedKey (RFC 9810 §5.2.2).
     """
 
     cert_req_id: int
     status: PKIStatusInfo
     certificate: bytes | None = None
     private_key: bytes | None = field(default=None, repr=False)
+    encrypted_certificate: bytes | None = None
 
 
 def encode_cert_responses(
@@ -185,6 +187,8 @@ def _cert_response(response: CertResponse) -> bytes:
         pair = der.encode(
             der.SEQUENCE, der.encode(der.CONTEXT_0, response.certificate), private_key
         )
+    elif response.encrypted_certificate is not None:
+        pair = der.encode(der.SEQUENCE, der.encode(der.CONTEXT_1, response.encrypted_certificate))
     return der.encode(
         der.SEQUENCE, _integer(response.cert_req_id), encode_status(response.status), pair
     )

@@ -24,8 +24,9 @@ from protocols.cmp.messages import (
     CertReqMessages,
     PKIMessage,
 )
-from protocols.cmp.nonces import Turn
+from protocols.cmp.nonces import Delivery, Turn
 from protocols.cmp.originals import check_original
+from protocols.cmp.possession import delivery_of
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import ByMAC, Sender
 from protocols.cmp.strictness import check_request
@@ -73,8 +74,9 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
         check_unreplaced(asked)
     delivery = delivery_for(asked.sender, terms) if keyless is not None else None
     wanted = _wanted(asked, terms)
+    possession = _possession(asked, wanted)
     check_original(header, wanted, terms.limits)
-    implicit = header.implicit_confirm and terms.profile.cmp.implicit_confirm
+    implicit = header.implicit_confirm and terms.profile.cmp.implicit_confirm and wanted.key_proven
     return CertificateExchange(
         request=EnrollmentRequest(
             origin=asked.origin,
@@ -96,6 +98,7 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
             answer=ANSWERS[kind],
             cert_req_id=number_of(kind),
             by_mac=isinstance(asked.sender, ByMAC),
+            delivery=possession,
         ),
         ca_pubs=terms.ca_certificates,
         wanted=wanted,
@@ -149,7 +152,14 @@ def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
         )
     if asks_for_key(request):
         return to_keyless_request(request, terms.limits)
-    return to_certificate_request(request, terms.limits, vouched=True)
+    return to_certificate_request(request, terms.limits, vouched=True, indirect=True)
+
+
+def _possession(asked: Asked, wanted: CertificateRequest) -> Delivery:
+    """Tell how the certificate is given. Raises BAD_PROOF_OF_POSSESSION."""
+    if not isinstance(asked.body, CertReqMessages):
+        return Delivery.PLAIN
+    return delivery_of(asked.body.messages[0], wanted.public_key, asked.message.header.pvno)
 
 
 def _updated(request: CertReqMsg, sender: Sender, terms: Terms) -> CertificateRequest:
@@ -157,7 +167,7 @@ def _updated(request: CertReqMsg, sender: Sender, terms: Terms) -> CertificateRe
     if asks_for_key(request):
         wanted = to_keyless_request(request, terms.limits)
     else:
-        wanted = to_certificate_request(request, terms.limits)
+        wanted = to_certificate_request(request, terms.limits, indirect=True)
     assert not isinstance(sender, ByMAC)  # noqa: S101 - refused above; for the type checker
     signer = sender.chain[0]
     old = request.controls.get(_OLD_CERT_ID)

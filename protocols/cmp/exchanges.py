@@ -16,7 +16,8 @@ from protocols.cmp.encode import (
 from protocols.cmp.key_delivery import KeyDelivery
 from protocols.cmp.macs import MACKey
 from protocols.cmp.messages import BodyType, PKIStatus, PKIStatusInfo
-from protocols.cmp.nonces import Turn
+from protocols.cmp.nonces import Delivery, Turn
+from protocols.cmp.possession import encode_challenge, encrypt_certificate
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import ByMAC, Sender
 from protocols.cmp.services import without_roots
@@ -45,7 +46,8 @@ class CertificateExchange:
     """ir, cr, kur and p10cr, and pollReq for one of them: the `Exchange` of CMP.
 
     `wanted` is what was asked for, where it is known; `ca_pubs` go along with an ip under a MAC.
-    `delivery` is how a key leaves that was made for it.
+    `delivery` is how a key leaves that was made for it. `polls`: it was asked for again, so waiting
+    is told by pollRep.
     """
 
     request: EnrollmentRequest | PollRequest
@@ -55,8 +57,11 @@ class CertificateExchange:
     ca_pubs: tuple[bytes, ...]
     wanted: CertificateRequest | None = None
     delivery: KeyDelivery | None = None
+    polls: bool = False
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
+        if self.turn.delivery is Delivery.CHALLENGED and not isinstance(result, Rejected):
+            return self._challenge()
         match result:
             case Issued():
                 return self._give(result)
@@ -65,13 +70,27 @@ class CertificateExchange:
             case Rejected():
                 return self._refuse(result)
 
+    def _challenge(self) -> WireResponse:
+        """Ask for the proof of possession before anything is told (RFC 9810 §5.2.8.3.3)."""
+        assert self.wanted is not None  # noqa: S101 - what is challenged is a request
+        assert self.wanted.public_key is not None  # noqa: S101 - and it has a key
+        nonce = self.reply.nonce(self.turn)
+        number = self.reply.nonces.challenge(nonce, self.reply.request.transaction_id or b"")
+        body = encode_challenge(
+            self.wanted.public_key, self.turn.cert_req_id, number, self.reply.sender
+        )
+        return self.reply.send(body, key=self.sender.key, turn=self.turn, nonce=nonce)
+
     def _give(self, issued: Issued) -> WireResponse:
         record = issued.record
         status = PKIStatus.GRANTED_WITH_MODS if self._changed(issued) else PKIStatus.ACCEPTED
+        encrypted = self.turn.delivery is Delivery.ENCRYPTED
+        pvno = self.reply.request.pvno
         response = CertResponse(
             cert_req_id=self.turn.cert_req_id,
             status=PKIStatusInfo(status=status),
-            certificate=record.der,
+            certificate=None if encrypted else record.der,
+            encrypted_certificate=encrypt_certificate(record.der, pvno) if encrypted else None,
             private_key=self._private_key(issued),
         )
         is_ip = self.turn.answer is BodyType.IP
@@ -104,7 +123,7 @@ class CertificateExchange:
 
     def _wait(self, pending: Pending) -> WireResponse:
         turn = replace(self.turn, waiting=True)
-        if isinstance(self.request, PollRequest):
+        if self.polls:
             body = encode_poll_response([self.turn.cert_req_id], pending.retry_after)
         else:
             response = CertResponse(cert_req_id=self.turn.cert_req_id, status=_WAITING)

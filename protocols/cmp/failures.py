@@ -209,6 +209,11 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
         FailInfo.NOT_AUTHORIZED,
         "Cross-certificates are not issued here.",
     ),
+    "pop_version": (
+        FailInfo.BAD_POP,
+        "What is to be decrypted with a key of this kind is sent in messages of pvno 3.",
+    ),
+    "pop_answer": (FailInfo.BAD_POP, "The number is not the one of the challenge."),
     "approval_rejected": (FailInfo.NOT_AUTHORIZED, "This enrollment was rejected."),
     "approval_expired": (FailInfo.SYSTEM_UNAVAIL, "Nobody decided on this enrollment in time."),
     "approval_cancelled": (FailInfo.NOT_AUTHORIZED, "This enrollment was cancelled."),

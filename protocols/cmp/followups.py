@@ -17,17 +17,19 @@ from protocols.cmp.messages import (
     PKIStatus,
     PollReqContent,
 )
-from protocols.cmp.nonces import SenderNonces, Turn
+from protocols.cmp.nonces import Delivery, SenderNonces, Turn
 from protocols.cmp.senders import ByMAC
 from protocols.cmp.terms import Terms
 from protocols.cms import digests
 
+# What leads to no certConf, pollReq or popdecr is missing: p10cr can only sign its request.
 _TURNS = tuple(
-    Turn(answer=answer, cert_req_id=number, by_mac=by_mac, waiting=waiting)
+    Turn(answer=answer, cert_req_id=number, by_mac=by_mac, waiting=waiting, delivery=delivery)
+    for delivery in Delivery
+    for number in ((0, P10CR_NUMBER) if delivery is Delivery.PLAIN else (0,))
     for answer in dict.fromkeys(ANSWERS.values())
-    for number in (0, P10CR_NUMBER)
     for by_mac in (True, False)
-    for waiting in (True, False)
+    for waiting in ((False,) if delivery is Delivery.CHALLENGED else (False, True))
 )
 _HASH_ALG_VERSION = 3
 _SHAKE256_OCTETS = 64
@@ -36,7 +38,7 @@ _SHAKE256_OCTETS = 64
 def open_poll(asked: Asked, terms: Terms, nonces: SenderNonces) -> CertificateExchange:
     """Ask what became of an order, in the words of the answer that told to wait."""
     assert isinstance(asked.body, PollReqContent)  # noqa: S101 - the caller tells bodies apart
-    turn = _turn(asked, nonces, waiting=True)
+    turn = turn_of(asked, nonces, waiting=True)
     if len(asked.body.cert_req_ids) != 1:
         raise Malformed("a pollReq asks for one certificate here", finding="request_count")
     (number,) = asked.body.cert_req_ids
@@ -46,23 +48,25 @@ def open_poll(asked: Asked, terms: Terms, nonces: SenderNonces) -> CertificateEx
     return CertificateExchange(
         request=PollRequest(
             origin=asked.origin,
-            reference=_reference(asked),
+            reference=reference_of(asked),
             credentials=(asked.sender.credential,),
             confirm_within=terms.profile.confirm_timeout,
             key_recipient=delivery.wanted,
+            for_holder=turn.delivery is not Delivery.PLAIN,
         ),
         reply=asked.reply,
         sender=asked.sender,
         turn=turn,
         ca_pubs=terms.ca_certificates,
         delivery=delivery,
+        polls=True,
     )
 
 
 def open_confirmation(asked: Asked, nonces: SenderNonces) -> ConfirmationExchange:
     """Take word of a certificate that was given; none at all rejects it (RFC 9810 §5.3.18)."""
     assert isinstance(asked.body, CertConfirmContent)  # noqa: S101 - the caller tells bodies apart
-    turn = _turn(asked, nonces, waiting=False)
+    turn = turn_of(asked, nonces)
     if len(asked.body.statuses) > 1:
         raise Malformed("a certConf speaks of one certificate here", finding="request_count")
     status = asked.body.statuses[0] if asked.body.statuses else None
@@ -71,7 +75,7 @@ def open_confirmation(asked: Asked, nonces: SenderNonces) -> ConfirmationExchang
     return ConfirmationExchange(
         request=Confirmation(
             origin=asked.origin,
-            reference=_reference(asked),
+            reference=reference_of(asked),
             accepted=status is not None and _accepts(status),
             is_about=lambda certificate: status is None or is_hash_of(status, certificate),
             credentials=(asked.sender.credential,),
@@ -83,11 +87,11 @@ def open_confirmation(asked: Asked, nonces: SenderNonces) -> ConfirmationExchang
 
 def open_ending(asked: Asked, nonces: SenderNonces) -> EndingExchange:
     """Take a client's error for a rejection of what it was given (RFC 9810 §5.3.21)."""
-    _turn(asked, nonces, waiting=None)
+    turn_of(asked, nonces, waiting=None)
     return EndingExchange(
         request=Confirmation(
             origin=asked.origin,
-            reference=_reference(asked),
+            reference=reference_of(asked),
             accepted=False,
             is_about=lambda _: True,
             credentials=(asked.sender.credential,),
@@ -127,8 +131,17 @@ def _own_hash(certificate: x509.Certificate) -> str | None:
     return found.name if found is not None else None
 
 
-def _turn(asked: Asked, nonces: SenderNonces, *, waiting: bool | None) -> Turn:
-    """Find the answer that this message follows. Raises Malformed."""
+def turn_of(
+    asked: Asked,
+    nonces: SenderNonces,
+    *,
+    waiting: bool | None = False,
+    challenged: bool = False,
+) -> Turn:
+    """Find the answer that this message follows, whatever it was where `waiting` is None.
+
+    Raises Malformed.
+    """
     header = asked.message.header
     turn = nonces.turn(header, _TURNS)
     if turn is None:
@@ -140,7 +153,8 @@ def _turn(asked: Asked, nonces: SenderNonces, *, waiting: bool | None) -> Turn:
         raise Malformed(
             "the senderNonce was used before in this transaction", finding="sender_nonce"
         )
-    if waiting not in {None, turn.waiting}:
+    is_challenged = turn.delivery is Delivery.CHALLENGED
+    if waiting is not None and (turn.waiting, is_challenged) != (waiting, challenged):
         raise Malformed("there is nothing of this kind to ask or say", finding="transaction_state")
     if turn.by_mac is not isinstance(asked.sender, ByMAC):
         raise Malformed(
@@ -174,5 +188,5 @@ def _accepts(status: CertStatus) -> bool:
     return status.status_info is None or status.status_info.status is PKIStatus.ACCEPTED
 
 
-def _reference(asked: Asked) -> str:
+def reference_of(asked: Asked) -> str:
     return (asked.message.header.transaction_id or b"").hex()

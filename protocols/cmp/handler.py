@@ -17,6 +17,7 @@ from protocols.cmp import failures
 from protocols.cmp.addresses import Address, printable, read_address
 from protocols.cmp.bodies import decode_body
 from protocols.cmp.cert_profile import check_count, profile_named, unknown_profile
+from protocols.cmp.challenges import open_response
 from protocols.cmp.decode import decode
 from protocols.cmp.encode import MEDIA_TYPE, SUPPORTED_VERSIONS
 from protocols.cmp.enrollments import Asked, open_enrollment
@@ -118,6 +119,8 @@ class CMPHandler:
                 return open_enrollment(asked, terms)
             case BodyType.POLL_REQ:
                 return open_poll(asked, terms, self.nonces)
+            case BodyType.POPDECR:
+                return open_response(asked, terms, self.nonces)
             case BodyType.CERT_CONF:
                 return open_confirmation(asked, self.nonces)
             case BodyType.GENM:

@@ -210,6 +210,13 @@ class CertConfirmContent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class POPODecKeyRespContent:
+    """The body of popdecr: what was in each challenge, as an INTEGER holds it (§5.2.8.3.3)."""
+
+    numbers: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PollReqContent:
     """The body of pollReq (RFC 9810 §5.3.22)."""
 
@@ -272,6 +279,7 @@ Body = (
     | CertificationRequest
     | CertConfirmContent
     | PollReqContent
+    | POPODecKeyRespContent
     | GenMsgContent
     | RevReqContent
     | ErrorMsgContent

@@ -3,7 +3,9 @@
 import hmac
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Self
 
 from protocols.cmp.messages import BodyType, PKIHeader
 
@@ -17,11 +19,27 @@ _OCTETS = _RANDOM_OCTETS + 2 * _MARK_OCTETS + _SEAL_OCTETS
 _FIRST = slice(_RANDOM_OCTETS, _RANDOM_OCTETS + _MARK_OCTETS)
 _LAST = slice(_RANDOM_OCTETS + _MARK_OCTETS, -_SEAL_OCTETS)
 _HEAD, _SEAL = slice(-_SEAL_OCTETS), slice(-_SEAL_OCTETS, None)
+_CHALLENGE_OCTETS = 16
+# Before the octets of a challenge: so they are an INTEGER in its shortest form.
+_POSITIVE = b"\x40"
+
+
+class Delivery(IntEnum):
+    """How a certificate is given to who holds its key (RFC 9810 §5.2.8).
+
+    PLAIN: possession was proven by the request. ENCRYPTED: for its own key, certConf proves it.
+    CHALLENGED: popdecr has to prove it first; ANSWERED: it has.
+    """
+
+    PLAIN = 0
+    ENCRYPTED = 1
+    CHALLENGED = 2
+    ANSWERED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What an answer of ours leads to: a certConf, or a pollReq for what is `waiting`.
+    """What an answer of ours leads to: a certConf, a pollReq for what is `waiting`, or a popdecr.
 
     `answer` is the type of the body that gives, or will give, the certificate; `by_mac` tells how
     the exchange is protected.
@@ -31,11 +49,17 @@ class Turn:
     cert_req_id: int
     by_mac: bool
     waiting: bool = False
+    delivery: Delivery = Delivery.PLAIN
 
     @property
     def octets(self) -> bytes:
         number = self.cert_req_id & 0xFF
-        return bytes((self.answer, number, self.by_mac, self.waiting))
+        return bytes((self.answer, number, self.by_mac, self.waiting, self.delivery))
+
+    @property
+    def proven(self) -> Self:
+        """The same, once the challenge was answered."""
+        return replace(self, delivery=Delivery.ANSWERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +89,18 @@ class SenderNonces:
         if nonce is None or len(nonce) != _OCTETS:
             return None
         head, seal = nonce[_HEAD], nonce[_SEAL]
-        found = [
-            each for each in turns if hmac.compare_digest(seal, self._seal(head, request, each))
-        ]
-        return found[0] if found else None
+        return next(
+            (each for each in turns if hmac.compare_digest(seal, self._seal(head, request, each))),
+            None,
+        )
+
+    def challenge(self, nonce: bytes, transaction_id: bytes) -> bytes:
+        """Give the number that goes with a nonce of ours: the content of an INTEGER, positive.
+
+        Whoever sees the nonce cannot tell the number, and nobody has to remember it.
+        """
+        octets = b"".join((b"challenge", nonce, transaction_id))
+        return _POSITIVE + hmac.digest(self.key, octets, "sha256")[:_CHALLENGE_OCTETS]
 
     def is_used(self, request: PKIHeader) -> bool:
         """Tell whether a request that follows a turn has the nonce of an earlier one again."""

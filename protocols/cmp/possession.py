@@ -1,5 +1,8 @@
 """Proof of possession by what only the key's holder can read (RFC 9810 §5.2.8.3)."""
 
+import os
+from hashlib import sha256
+
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -60,19 +63,19 @@ def encrypt_certificate(certificate: bytes, pvno: int) -> bytes:
 
 
 def encode_challenge(
-    key: CertificatePublicKeyTypes, cert_req_id: int, number: int, sender: bytes
+    key: CertificatePublicKeyTypes, cert_req_id: int, number: bytes, sender: bytes
 ) -> bytes:
-    """Write the body of popdecc: a number that only the key's holder can read.
+    """Write the body of popdecc: a number, as INTEGER holds it, that only the key's holder reads.
 
     `sender` is the name in our header, a GeneralName. The witness is the hash of the INTEGER.
     """
-    integer = der.encode(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1))
+    integer = der.encode(der.INTEGER, number)
     recipient = recipient_of(NumberedKey(key=key, number=cert_req_id), oaep=Digest.SHA256)
     enveloped = _enveloped(der.encode(der.SEQUENCE, integer, sender), recipient)
     challenge = der.encode(
         der.SEQUENCE,
         Digest.SHA256.algorithm,
-        der.encode(der.OCTET_STRING, Digest.SHA256.of(integer)),
+        der.encode(der.OCTET_STRING, sha256(integer).digest()),
         der.encode(der.OCTET_STRING),
         der.encode(der.CONTEXT_0, enveloped.whole),
     )
@@ -88,7 +91,7 @@ def _enveloped(content: bytes, recipient: Recipient) -> der.Element:
 
 def _encrypted_value(content: bytes, key: rsa.RSAPublicKey) -> bytes:
     """Write RFC 4211 §2.1 EncryptedValue, which clients of pvno 2 know, OpenSSL's up to 3.4."""
-    content_key = _CIPHER.new_key()
+    content_key = os.urandom(_CIPHER.key_octets)
     algorithm, encrypted = _CIPHER.encrypt(content_key, content)
     (symmetric,) = der.split(algorithm)
     return der.encode(

@@ -33,28 +33,37 @@ class Reply:
     nonces: SenderNonces
     now: datetime
 
+    @property
+    def sender(self) -> bytes:
+        """Our name, a GeneralName."""
+        return directory_name(self.signer.certificate.subject.public_bytes())
+
+    def nonce(self, turn: Turn) -> bytes:
+        """Make the senderNonce of an answer that leads to this turn."""
+        return self.nonces.make(self.request, turn)
+
     def send(
         self,
         body: bytes,
         *,
         key: MACKey | None = None,
         turn: Turn | None = None,
+        nonce: bytes | None = None,
         certificates: tuple[bytes, ...] = (),
         implicit_confirm: bool = False,
         confirm_until: datetime | None = None,
     ) -> WireResponse:
         """Write an answer that leads to this turn; `certificates` go along in extraCerts."""
-        subject = self.signer.certificate.subject.public_bytes()
         header = answer_header(
             self.request,
-            sender=directory_name(subject),
+            sender=self.sender,
             sender_kid=self.signer.key_identifier if key is None else self.request.sender_kid,
             now=self.now,
             implicit_confirm=implicit_confirm,
             confirm_wait_time=confirm_until,
         )
         if turn is not None:
-            header = replace(header, sender_nonce=self.nonces.make(self.request, turn))
+            header = replace(header, sender_nonce=nonce or self.nonce(turn))
         own = self.signer.extra_certs if key is None else ()
         octets = encode_message(header, body, key or self.signer, (*own, *certificates))
         return WireResponse(

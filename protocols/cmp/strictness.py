@@ -25,7 +25,7 @@ from protocols.names import read_name
 WINDOW = timedelta(minutes=5)
 """How far messageTime may lie from our clock where a profile is strict and says nothing else."""
 
-FOLLOWING = frozenset({BodyType.CERT_CONF, BodyType.POLL_REQ, BodyType.ERROR})
+FOLLOWING = frozenset({BodyType.POPDECR, BodyType.CERT_CONF, BodyType.POLL_REQ, BodyType.ERROR})
 """The messages that are never the first of a transaction."""
 
 _BY_MAC = frozenset({BodyType.IR, BodyType.CR, BodyType.P10CR, *FOLLOWING})
