@@ -185,6 +185,13 @@ class Answered:
         return int(self.body["response"][0]["certReqId"])
 
     @property
+    def encrypted(self) -> bytes:
+        """Give what is in place of a certificate: an EncryptedKey."""
+        pair = self.body["response"][0]["certifiedKeyPair"]
+        (tagged,) = der.split(encoder.encode(pair["certOrEncCert"]["encryptedCert"]))
+        return tagged.content
+
+    @property
     def certificate(self) -> bytes:
         pair = self.body["response"][0]["certifiedKeyPair"]
         (tagged,) = der.split(encoder.encode(pair["certOrEncCert"]["certificate"]))

@@ -101,6 +101,11 @@ def a_lasting_party(file: str) -> Party:
     return _party(key, key, "lasting")
 
 
+def holder_of(key: Key | Sealed) -> Party:
+    """Give the holder of a key that is there already, with a certificate that names it."""
+    return _party(key, a_key("p-256"), "holder")
+
+
 def key_of(party: Party) -> TransportKey | AgreementKey | EncapsulationKey:
     """Give what opens envelopes for a party."""
     match party.key:

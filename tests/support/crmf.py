@@ -69,6 +69,16 @@ def a_message(request: Any, proof: Any | None) -> bytes:
     return bytes(encoder.encode(message))
 
 
+def a_private_key_message(
+    request: Any, purpose: str, method: str = "subsequentMessage", content: object = "encrCert"
+) -> bytes:
+    """Make a CertReqMsg whose proof is a POPOPrivKey; `purpose` names the choice that holds it."""
+    message = rfc4211.CertReqMsg()
+    message["certReq"] = request
+    message["popo"][purpose][method] = content
+    return bytes(encoder.encode(message))
+
+
 def vouched(request: Any) -> bytes:
     """Make a CertReqMsg whose proof is raVerified."""
     message = rfc4211.CertReqMsg()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, mlkem, padding, rsa, x448, x25519
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols.pkcs10 import decode
@@ -174,10 +174,20 @@ def test_security_P2_an_rsa_key_has_one_encoding_only() -> None:
 def test_security_C4_keys_of_other_kinds_are_refused() -> None:
     format_ = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     old = dsa.generate_private_key(1024).public_key().public_bytes(*format_)
-    agreement_only = x25519.X25519PrivateKey.generate().public_key().public_bytes(*format_)
 
     assert refusal(raw_csr(spki=old)) == (UNSUPPORTED, "publicKey")
-    assert refusal(raw_csr(spki=agreement_only)) == (UNSUPPORTED, "publicKey")
+
+
+@pytest.mark.parametrize(
+    "make", [x25519.X25519PrivateKey, x448.X448PrivateKey, mlkem.MLKEM768PrivateKey]
+)
+def test_a_key_that_signs_nothing_has_not_signed_its_request(
+    make: type[x25519.X25519PrivateKey | x448.X448PrivateKey | mlkem.MLKEM768PrivateKey],
+) -> None:
+    format_ = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    spki = make.generate().public_key().public_bytes(*format_)
+
+    assert refusal(raw_csr(spki=spki)) == (FailureReason.BAD_PROOF_OF_POSSESSION, "signature")
 
 
 @pytest.mark.parametrize(
