@@ -19,6 +19,7 @@ from protocols.cmp.messages import (
     GenMsgContent,
     PKIStatus,
     PollReqContent,
+    POPODecKeyRespContent,
     RevReqContent,
 )
 from protocols.crmf.messages import SignatureProof
@@ -29,7 +30,19 @@ from tests.support.csr import a_name, sequence, tlv
 NAME = NULL_NAME
 VERSION = integer(2)
 BODY = tlv(0xB3, b"\x05\x00")
-SERVED = {"IR", "CR", "KUR", "P10CR", "CERT_CONF", "POLL_REQ", "GENM", "RR", "ERROR", "NESTED"}
+SERVED = {
+    "IR",
+    "CR",
+    "KUR",
+    "P10CR",
+    "CERT_CONF",
+    "POLL_REQ",
+    "POPDECR",
+    "GENM",
+    "RR",
+    "ERROR",
+    "NESTED",
+}
 
 
 def refused(message: bytes) -> EnrollmentError:
@@ -336,3 +349,18 @@ def test_a_message_from_nobody_is_malformed_data() -> None:
 
     assert error.reason is FailureReason.MALFORMED_REQUEST
     assert der.split(NULL_NAME)[0].content == sequence()
+
+
+def test_the_numbers_of_a_popdecr_are_read_as_they_came() -> None:
+    body = sequence(integer(5), integer(2**128))
+
+    read = decode_body(decode(a_message(BodyType.POPDECR, body)))
+
+    assert read == POPODecKeyRespContent(numbers=(b"\x05", b"\x01" + bytes(16)))
+
+
+@pytest.mark.parametrize(
+    "content", [sequence(), sequence(tlv(0x04, b"\x05")), tlv(0x02, b"\x05"), sequence(sequence())]
+)
+def test_a_popdecr_without_numbers_is_refused(content: bytes) -> None:
+    assert with_body(BodyType.POPDECR, content).finding == "malformed_request"
