@@ -117,23 +117,12 @@ class CMPHandler:
         match message.body_type:
             case BodyType.IR | BodyType.CR | BodyType.KUR | BodyType.P10CR:
                 return open_enrollment(asked, terms)
-            case BodyType.POLL_REQ:
-                return open_poll(asked, terms, self.nonces)
-            case BodyType.POPDECR:
-                return open_response(asked, terms, self.nonces)
-            case BodyType.CERT_CONF:
-                return open_confirmation(asked, self.nonces)
             case BodyType.GENM:
                 return open_support(asked, self.services, address.info_type)
-            case BodyType.ERROR:
-                return open_ending(asked, self.nonces)
             case BodyType.NESTED:
                 return open_nested(asked, wire, address, self.limits)
             case _:
-                raise Malformed(
-                    f"a message of type {message.body_type.name.lower()} is not served here",
-                    finding="body_unsupported",
-                )
+                return _open_following(asked, terms, self.nonces)
 
     def refuse(self, wire: WireRequest, rejected: Rejected) -> WireResponse:
         """Answer a message that `receive` could not turn into an exchange.
@@ -220,6 +209,24 @@ class CMPHandler:
                 "there is no certificate to sign messages with yet", finding="signer_missing"
             )
         return Reply(request=header, signer=signer, nonces=self.nonces, now=wire.received_at)
+
+
+def _open_following(asked: Asked, terms: Terms, nonces: SenderNonces) -> Exchange:
+    """Open a message that follows an answer of ours. Raises EnrollmentError."""
+    match asked.message.body_type:
+        case BodyType.POLL_REQ:
+            return open_poll(asked, terms, nonces)
+        case BodyType.POPDECR:
+            return open_response(asked, terms, nonces)
+        case BodyType.CERT_CONF:
+            return open_confirmation(asked, nonces)
+        case BodyType.ERROR:
+            return open_ending(asked, nonces)
+        case other:
+            raise Malformed(
+                f"a message of type {other.name.lower()} is not served here",
+                finding="body_unsupported",
+            )
 
 
 def _check_http(wire: WireRequest) -> None:
