@@ -24,9 +24,9 @@ from protocols.cmp.messages import (
     CertReqMessages,
     PKIMessage,
 )
-from protocols.cmp.nonces import Delivery, Turn
+from protocols.cmp.nonces import Possession, Turn
 from protocols.cmp.originals import check_original
-from protocols.cmp.possession import delivery_of
+from protocols.cmp.possession import possession_by
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import ByMAC, Sender
 from protocols.cmp.strictness import check_request
@@ -98,7 +98,7 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
             answer=ANSWERS[kind],
             cert_req_id=number_of(kind),
             by_mac=isinstance(asked.sender, ByMAC),
-            delivery=possession,
+            possession=possession,
         ),
         ca_pubs=terms.ca_certificates,
         wanted=wanted,
@@ -155,11 +155,11 @@ def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
     return to_certificate_request(request, terms.limits, vouched=True, indirect=True)
 
 
-def _possession(asked: Asked, wanted: CertificateRequest) -> Delivery:
+def _possession(asked: Asked, wanted: CertificateRequest) -> Possession:
     """Tell how the certificate is given. Raises BAD_PROOF_OF_POSSESSION."""
     if not isinstance(asked.body, CertReqMessages):
-        return Delivery.PLAIN
-    return delivery_of(asked.body.messages[0], wanted.public_key, asked.message.header.pvno)
+        return Possession.SIGNED
+    return possession_by(asked.body.messages[0], wanted.public_key, asked.message.header.pvno)
 
 
 def _updated(request: CertReqMsg, sender: Sender, terms: Terms) -> CertificateRequest:

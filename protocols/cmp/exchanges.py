@@ -16,7 +16,7 @@ from protocols.cmp.encode import (
 from protocols.cmp.key_delivery import KeyDelivery
 from protocols.cmp.macs import MACKey
 from protocols.cmp.messages import BodyType, PKIStatus, PKIStatusInfo
-from protocols.cmp.nonces import Delivery, Turn
+from protocols.cmp.nonces import Possession, Turn
 from protocols.cmp.possession import encode_challenge, encrypt_certificate
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import ByMAC, Sender
@@ -60,7 +60,7 @@ class CertificateExchange:
     polls: bool = False
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
-        if self.turn.delivery is Delivery.CHALLENGED and not isinstance(result, Rejected):
+        if self.turn.possession is Possession.CHALLENGED and not isinstance(result, Rejected):
             return self._challenge()
         match result:
             case Issued():
@@ -84,7 +84,7 @@ class CertificateExchange:
     def _give(self, issued: Issued) -> WireResponse:
         record = issued.record
         status = PKIStatus.GRANTED_WITH_MODS if self._changed(issued) else PKIStatus.ACCEPTED
-        encrypted = self.turn.delivery is Delivery.ENCRYPTED
+        encrypted = self.turn.possession is Possession.ENCRYPTED
         pvno = self.reply.request.pvno
         response = CertResponse(
             cert_req_id=self.turn.cert_req_id,

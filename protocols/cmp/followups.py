@@ -17,19 +17,19 @@ from protocols.cmp.messages import (
     PKIStatus,
     PollReqContent,
 )
-from protocols.cmp.nonces import Delivery, SenderNonces, Turn
+from protocols.cmp.nonces import Possession, SenderNonces, Turn
 from protocols.cmp.senders import ByMAC
 from protocols.cmp.terms import Terms
 from protocols.cms import digests
 
 # What leads to no certConf, pollReq or popdecr is missing: p10cr can only sign its request.
 _TURNS = tuple(
-    Turn(answer=answer, cert_req_id=number, by_mac=by_mac, waiting=waiting, delivery=delivery)
-    for delivery in Delivery
-    for number in ((0, P10CR_NUMBER) if delivery is Delivery.PLAIN else (0,))
+    Turn(answer=answer, cert_req_id=number, by_mac=by_mac, waiting=waiting, possession=possession)
+    for possession in Possession
+    for number in ((0, P10CR_NUMBER) if possession is Possession.SIGNED else (0,))
     for answer in dict.fromkeys(ANSWERS.values())
     for by_mac in (True, False)
-    for waiting in ((False,) if delivery is Delivery.CHALLENGED else (False, True))
+    for waiting in ((False,) if possession is Possession.CHALLENGED else (False, True))
 )
 _HASH_ALG_VERSION = 3
 _SHAKE256_OCTETS = 64
@@ -52,7 +52,7 @@ def open_poll(asked: Asked, terms: Terms, nonces: SenderNonces) -> CertificateEx
             credentials=(asked.sender.credential,),
             confirm_within=terms.profile.confirm_timeout,
             key_recipient=delivery.wanted,
-            for_holder=turn.delivery is not Delivery.PLAIN,
+            for_holder=turn.possession is not Possession.SIGNED,
         ),
         reply=asked.reply,
         sender=asked.sender,
@@ -153,7 +153,7 @@ def turn_of(
         raise Malformed(
             "the senderNonce was used before in this transaction", finding="sender_nonce"
         )
-    is_challenged = turn.delivery is Delivery.CHALLENGED
+    is_challenged = turn.possession is Possession.CHALLENGED
     if waiting is not None and (turn.waiting, is_challenged) != (waiting, challenged):
         raise Malformed("there is nothing of this kind to ask or say", finding="transaction_state")
     if turn.by_mac is not isinstance(asked.sender, ByMAC):

@@ -24,14 +24,14 @@ _CHALLENGE_OCTETS = 16
 _POSITIVE = b"\x40"
 
 
-class Delivery(IntEnum):
-    """How a certificate is given to who holds its key (RFC 9810 §5.2.8).
+class Possession(IntEnum):
+    """How possession of a key is proven (RFC 9810 §5.2.8).
 
-    PLAIN: possession was proven by the request. ENCRYPTED: for its own key, certConf proves it.
+    SIGNED: by the request, or vouched for in it. ENCRYPTED: for its own key, certConf proves it.
     CHALLENGED: popdecr has to prove it first; ANSWERED: it has.
     """
 
-    PLAIN = 0
+    SIGNED = 0
     ENCRYPTED = 1
     CHALLENGED = 2
     ANSWERED = 3
@@ -49,17 +49,17 @@ class Turn:
     cert_req_id: int
     by_mac: bool
     waiting: bool = False
-    delivery: Delivery = Delivery.PLAIN
+    possession: Possession = Possession.SIGNED
 
     @property
     def octets(self) -> bytes:
         number = self.cert_req_id & 0xFF
-        return bytes((self.answer, number, self.by_mac, self.waiting, self.delivery))
+        return bytes((self.answer, number, self.by_mac, self.waiting, self.possession))
 
     @property
     def proven(self) -> Self:
         """The same, once the challenge was answered."""
-        return replace(self, delivery=Delivery.ANSWERED)
+        return replace(self, possession=Possession.ANSWERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

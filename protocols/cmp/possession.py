@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from enroll.failures import EnrollmentError, FailureReason
 from protocols import der
 from protocols.cmp.messages import BodyType
-from protocols.cmp.nonces import Delivery
+from protocols.cmp.nonces import Possession
 from protocols.cms.content_ciphers import ContentEncryption
 from protocols.cms.content_info import unwrap
 from protocols.cms.digests import Digest
@@ -29,7 +29,9 @@ _KEY_ALG = 0xA3
 _RSA_ENCRYPTION = bytes.fromhex("06092a864886f70d010101 0500")
 
 
-def delivery_of(request: CertReqMsg, key: CertificatePublicKeyTypes | None, pvno: int) -> Delivery:
+def possession_by(
+    request: CertReqMsg, key: CertificatePublicKeyTypes | None, pvno: int
+) -> Possession:
     """Tell how the certificate must be given, so that its key is proven by that.
 
     EnvelopedData takes pvno 3 (RFC 9810 §7). Before it there was EncryptedValue, which only an
@@ -37,7 +39,7 @@ def delivery_of(request: CertReqMsg, key: CertificatePublicKeyTypes | None, pvno
     """
     method = subsequent_message(request)
     if method is None:
-        return Delivery.PLAIN
+        return Possession.SIGNED
     old_form = method is SubsequentMessage.ENCR_CERT and isinstance(key, rsa.RSAPublicKey)
     if pvno < ENVELOPED_DATA_VERSION and not old_form:
         raise EnrollmentError(
@@ -46,7 +48,7 @@ def delivery_of(request: CertReqMsg, key: CertificatePublicKeyTypes | None, pvno
             finding="pop_version",
             field="popo",
         )
-    return Delivery.ENCRYPTED if method is SubsequentMessage.ENCR_CERT else Delivery.CHALLENGED
+    return Possession.ENCRYPTED if method is SubsequentMessage.ENCR_CERT else Possession.CHALLENGED
 
 
 def encrypt_certificate(certificate: bytes, pvno: int) -> bytes:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pyasn1.codec.der import decoder, encoder
+from pyasn1_alt_modules import rfc9810
 from pyasn1_modules import rfc2459, rfc4211
 
 from enroll.certificates import CertificateStatus, RevocationReason
@@ -69,7 +70,7 @@ async def a_site(**group: Any) -> Site:
 
 async def a_client(site: Site, pvno: int = 3) -> Client:
     client = by_secret(site, "pump-1", await site.code())
-    return replace(client, header=replace(client.header, pvno=pvno))
+    return replace(client, header=replace(client.header, pvno=pvno), form=rfc9810)
 
 
 def content(key: Any, purpose: str, method: str = "encrCert") -> bytes:
