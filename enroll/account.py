@@ -1,13 +1,16 @@
 """The account that is given of one decision: its attempt, and what the caller is told of a no."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from enroll.certificates import CertificateRecord
 from enroll.events import Attempt, Outcome
 from enroll.failures import AuthorityUnavailable, EnrollmentError, RateLimited
-from enroll.policy.denials import FAILED
+from enroll.policy.denials import FAILED, denial_events
 from enroll.policy.device_names import MAXIMUM_NAME_LENGTH
-from enroll.result import Rejected
+from enroll.ports import UnitOfWork
+from enroll.result import Judged, Rejected
 from enroll.trace import DecisionTrace
 
 
@@ -69,4 +72,30 @@ def rejected(error: EnrollmentError, trace: DecisionTrace) -> Rejected:
         accepted=trace.accepted,
         profile=trace.profile,
         retry_after=retry_after,
+    )
+
+
+def stage_account(
+    rulings: Sequence[CertificateRecord | EnrollmentError],
+    uow: UnitOfWork,
+    trace: DecisionTrace,
+    at: datetime,
+) -> None:
+    """Stage the attempt of a revocation request: refused only if nothing in it was done."""
+    done = [each for each in rulings if isinstance(each, CertificateRecord)]
+    if done:
+        uow.attempts.add(attempt(trace, Outcome.REVOKED, at, done[0].serial_number))
+        return
+    for error in rulings[:1]:
+        assert isinstance(error, EnrollmentError)  # noqa: S101 - nothing else is left
+        uow.attempts.add(refused_attempt(error, trace, at))
+        for event in denial_events(error, trace, at):
+            uow.events.append(event)
+
+
+def judged(rulings: Sequence[CertificateRecord | EnrollmentError], trace: DecisionTrace) -> Judged:
+    return Judged(
+        refusals=tuple(
+            rejected(each, trace) if isinstance(each, EnrollmentError) else None for each in rulings
+        )
     )

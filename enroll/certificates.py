@@ -37,6 +37,14 @@ class RevocationReason(StrEnum):
     AA_COMPROMISE = "aACompromise"
 
 
+class Measure(StrEnum):
+    """What is done to a certificate to stop it, or to let it on. Only to revoke is for good."""
+
+    REVOKE = "revoke"
+    HOLD = "hold"
+    RELEASE = "release"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuanceOrder:
     """A decided certificate, not yet signed. Everything in it comes from registry and profile.
@@ -75,7 +83,8 @@ class CertificateRecord:
     `credential_id` names what was shown to obtain it (see `Authentication`), `transaction` the
     protocol's exchange that gave it last, where its ids must not be used twice. With
     `confirm_until` its owner is to say by then that it came and is right; else it is revoked.
-    `held_by` names who put it on hold by itself, and not with its device.
+    `held_by` names who put it on hold by itself, and not with its device; `revocation_transaction`
+    is the protocol's exchange that last revoked, held or released it.
     """
 
     fingerprint: str
@@ -101,6 +110,7 @@ class CertificateRecord:
     revoked_at: datetime | None = None
     revocation_reason: RevocationReason | None = None
     held_by: str | None = None
+    revocation_transaction: str | None = None
 
     @cached_property
     def certificate(self) -> x509.Certificate:

@@ -80,6 +80,7 @@ class Outcome(StrEnum):
     REPEATED = "repeated"
     PENDING = "pending"
     CONFIRMED = "confirmed"
+    REVOKED = "revoked"
     DENIED = "denied"
     FAILED = "failed"
 

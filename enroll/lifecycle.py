@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from enroll.approvals import stage_cancellation
-from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
+from enroll.certificates import CertificateRecord, CertificateStatus, Measure, RevocationReason
 from enroll.device import TRANSITIONS, Cause, Device, DeviceStatus
 from enroll.events import EventName
 from enroll.failures import NotFound, Refused
 from enroll.policy.chronicle import Chronicle
-from enroll.policy.revocation import Measure, Objection, applied, objection
+from enroll.policy.revocation import Objection, applied, objection
 from enroll.policy.slots import Change, Move, held, moved, released, revoked
 from enroll.ports import Clock, Registry, UnitOfWork
 from enroll.profiles import CertificateClass, OnDisable

@@ -136,8 +136,12 @@ class CMPOptions:
     `message_time_window` is how far messageTime may lie from our clock, either way. Without one it
     is not compared, for devices that have no clock; but where `strict` demands it, it is five
     minutes.
+
+    `mac_revocation` takes a revocation under a MAC, which RFC 9483 §4.2 forbids: by a one-time code
+    that is not too old yet, spent or not, for the certificates that the code got (RFC 9810 App. B).
     """
 
     implicit_confirm: bool = True
     strict: bool = False
     message_time_window: timedelta | None = None
+    mac_revocation: bool = False

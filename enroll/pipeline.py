@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from typing import TypeVar
 
-from enroll.account import attempt, refused_attempt, rejected
+from enroll.account import attempt, judged, refused_attempt, rejected, stage_account
 from enroll.certificates import CertificateRecord
 from enroll.events import Outcome
 from enroll.failures import (
@@ -36,9 +37,17 @@ from enroll.request import (
     FaultyRequest,
     PollRequest,
     RequestOrigin,
+    RevocationRequest,
     accepted_credentials,
 )
-from enroll.result import EnrollmentResult, Issued, Pending, Rejected
+from enroll.result import (
+    EnrollmentResult,
+    Issued,
+    Judged,
+    Pending,
+    Rejected,
+    RevocationResult,
+)
 from enroll.ruling import Answered, DecisionMaker, Question, Unanswered
 from enroll.stages.address import address
 from enroll.stages.authenticate import Authenticate
@@ -55,14 +64,17 @@ from enroll.stages.plan import Plan
 from enroll.stages.poll import Poll, fulfilling
 from enroll.stages.recognize import Recognize
 from enroll.stages.record import Record, follow
+from enroll.stages.requester import FindRequester
 from enroll.stages.retrieve import retrieve
+from enroll.stages.revoke import Revoke
 from enroll.stages.third_party import ThirdParty
 from enroll.steps import Authorized, Held, Repeated
 from enroll.trace import DecisionTrace
 from enroll.trials import SecretTrier, Untried
 
+T = TypeVar("T")
 _Made = tuple[EnrollmentRequest, GeneratedKey | None]
-_Decide = Callable[[UnitOfWork, DecisionTrace], Awaitable[EnrollmentResult]]
+_Decide = Callable[[UnitOfWork, DecisionTrace], Awaitable[T]]
 
 TRIES = 16
 """How often a request is decided anew because what it had read was changed meanwhile."""
@@ -88,7 +100,9 @@ class Pipeline:
         self._clock = clock
         third_party = ThirdParty(clock)
         self._authenticate = Authenticate(vault, authority, clock, third_party)
-        self.relays = Relays(registry, CheckOwn(authority, clock), third_party, self._reject)
+        self.relays = Relays(
+            registry, CheckOwn(authority, clock), third_party, self._decisions.reject
+        )
         self.inquiries = Inquiries(registry, self._authenticate, secret_trier)
         self._authorize = Authorize(clock)
         self._permit_key = PermitKey(vault, clock)
@@ -101,6 +115,7 @@ class Pipeline:
         self._recognize = Recognize(vault, clock)
         self._confirm = Confirm(self._recognize, clock)
         self._poll = Poll(self._recognize, clock)
+        self._revoke = Revoke(FindRequester(vault, authority, clock, third_party), clock)
         self._hold = Hold(clock, randomness)
 
     async def handle(self, request: EnrollmentRequest) -> EnrollmentResult:
@@ -152,11 +167,22 @@ class Pipeline:
         """Refuse a message for its fault where its sender is known, else for that alone."""
         return await self._persist(faulty.origin, partial(self._recognize.find_fault, faulty))
 
+    async def revoke(self, request: RevocationRequest) -> RevocationResult:
+        """Revoke, hold or release what is asked for, as far as its sender may."""
+
+        async def decide(uow: UnitOfWork, trace: DecisionTrace) -> Judged:
+            rulings = await self._revoke(request, uow, trace)
+            stage_account(rulings, uow, trace, self._clock.now())
+            await uow.commit()
+            return judged(rulings, trace)
+
+        return await self._persist(request.origin, decide)
+
     async def refuse(self, origin: RequestOrigin, error: EnrollmentError) -> Rejected:
         """Record and reject a message that could not be read as an EnrollmentRequest."""
         return await self._reject(error, DecisionTrace(origin=origin))
 
-    async def _persist(self, origin: RequestOrigin, decide: _Decide) -> EnrollmentResult:
+    async def _persist(self, origin: RequestOrigin, decide: _Decide[T]) -> T | Rejected:
         """Decide anew as often as what was read was changed meanwhile, within reason.
 
         What has to be asked outside is asked between two units of work, and not again while the

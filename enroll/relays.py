@@ -56,7 +56,7 @@ class Relays:
         step = await address(request, uow, trace)
         record = await issued_here(relay.signer, uow)
         if record is None:
-            return await self._third_party.authority(step, relay.signer, uow, trace)
+            return (await self._third_party.authority(step, relay.signer, uow, trace)).name
         await self._check_own(record, timedelta(0), uow, trace)
         anchor = appointed_with(step.tenant.tenant_id, record.der, step.policy)
         if anchor is None:

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
+from enroll.certificates import Measure, RevocationReason
 from enroll.channel import Channel
 from enroll.credentials import Credential, CredentialKind, SignerCertificate
 from enroll.failures import EnrollmentError
@@ -179,6 +180,33 @@ class FaultyRequest:
     origin: RequestOrigin
     credentials: tuple[Credential, ...]
     fault: EnrollmentError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationWish:
+    """What is to be done to one certificate, named by its issuer (DER) and serial number (hex).
+
+    `agrees` tells whether all else that is said of it is true of this very certificate.
+    """
+
+    issuer: bytes
+    serial_number: str
+    measure: Measure
+    reason: RevocationReason
+    agrees: Callable[[x509.Certificate], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationRequest:
+    """A request to revoke, hold or release certificates, each judged by itself.
+
+    In the place of a wish that cannot be read stands why; it is told to whoever proves anything.
+    """
+
+    origin: RequestOrigin
+    reference: str
+    wishes: tuple[RevocationWish | EnrollmentError, ...]
+    credentials: tuple[Credential, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,16 @@ class Relayed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What became of each certificate of a revocation request, in order: refused, or None: done."""
+
+    refusals: tuple[Rejected | None, ...]
+
+
+RevocationResult = Judged | Rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """What a request to this profile should hold; of a device only where it was proven.
 

@@ -7,8 +7,14 @@ from enum import StrEnum
 from typing import Protocol
 
 from enroll.channel import Channel
-from enroll.request import AnyRequest, Inquiry, RelayRequest, RequestOrigin
-from enroll.result import Described, EnrollmentResult, Rejected
+from enroll.request import (
+    AnyRequest,
+    Inquiry,
+    RelayRequest,
+    RequestOrigin,
+    RevocationRequest,
+)
+from enroll.result import Described, EnrollmentResult, Rejected, RevocationResult
 
 
 class TransportFault(StrEnum):
@@ -101,11 +107,21 @@ class Bundle:
     gather: Callable[[Sequence[WireResponse]], WireResponse]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """A message that asks to stop certificates, and how the answer is worded."""
+
+    request: RevocationRequest
+    answer: Callable[[RevocationResult], WireResponse]
+
+
 class ProtocolHandler(Protocol):
     """One protocol: bytes to `EnrollmentRequest`, `EnrollmentResult` to bytes. Pure."""
 
-    def receive(self, wire: WireRequest) -> Exchange | Question | Bundle | WireResponse:
-        """Decode a request or a question, or answer at once what needs no decision.
+    def receive(
+        self, wire: WireRequest
+    ) -> Exchange | Question | Revocation | Bundle | WireResponse:
+        """Decode a request, a question or a revocation, or answer at once what needs no decision.
 
         Raises ProtocolViolation, and EnrollmentError for a message that cannot be enrolled from.
         """

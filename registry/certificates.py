@@ -160,6 +160,7 @@ _STANDING = (
     "revoked_at",
     "revocation_reason",
     "held_by",
+    "revocation_transaction",
 )
 _LIVE_STATUSES = constants(
     CertificateStatus.ACTIVE, CertificateStatus.PENDING_CONFIRM, CertificateStatus.ON_HOLD

@@ -117,6 +117,7 @@ def certificate_from(row: AnyRow) -> CertificateRecord:
         revoked_at=optional_time(row.revoked_at),
         revocation_reason=RevocationReason(reason) if reason is not None else None,
         held_by=row.held_by,
+        revocation_transaction=row.revocation_transaction,
     )
 
 
@@ -153,6 +154,7 @@ def standing_values(record: CertificateRecord) -> dict[str, object]:
         "revoked_at": optional_text(record.revoked_at),
         "revocation_reason": reason.value if reason is not None else None,
         "held_by": record.held_by,
+        "revocation_transaction": record.revocation_transaction,
     }
 
 

@@ -176,6 +176,7 @@ certificates = Table(
     Column("revoked_at", _TIME),
     Column("revocation_reason", String(24)),
     Column("held_by", String(128)),
+    Column("revocation_transaction", String(256)),
     UniqueConstraint("serial_number", "issuer", name="certificates_serial"),
     Index("certificates_device", "device_id", "status"),
     Index("certificates_issued", "issued_at"),

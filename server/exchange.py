@@ -16,13 +16,14 @@ from enroll.request import (
     FaultyRequest,
     PollRequest,
 )
-from enroll.result import EnrollmentResult, Rejected, Relayed
+from enroll.result import EnrollmentResult, Rejected, Relayed, RevocationResult
 from protocols.wire import (
     Bundle,
     Exchange,
     ProtocolHandler,
     ProtocolViolation,
     Question,
+    Revocation,
     WireRequest,
     WireResponse,
 )
@@ -121,7 +122,11 @@ class ProtocolEndpoint:
         answers = [await self(_brought(each, relayed)) for each in bundle.messages]
         return bundle.gather(answers)
 
-    async def _decide(self, wire: WireRequest, opened: Exchange) -> WireResponse:
+    async def _decide(self, wire: WireRequest, opened: Exchange | Revocation) -> WireResponse:
+        if isinstance(opened, Revocation):
+            judged = await self._pipeline.revoke(opened.request)
+            self._note(wire, judged, opened.request.origin.operation)
+            return opened.answer(judged)
         result = await self._ask(opened.request)
         self._note(wire, result, opened.request.origin.operation)
         return opened.respond(result)
@@ -164,7 +169,9 @@ class ProtocolEndpoint:
             _log.exception("no attempt recorded", correlation_id=wire.correlation_id)
         return internal
 
-    def _note(self, wire: WireRequest, result: EnrollmentResult, operation: str) -> None:
+    def _note(
+        self, wire: WireRequest, result: EnrollmentResult | RevocationResult, operation: str
+    ) -> None:
         self._metrics.enrollment(self._name.value, result)
         if not isinstance(result, Rejected):
             self._backoff.succeeded(wire.peer_address)

@@ -3,16 +3,8 @@
 from datetime import datetime
 from enum import StrEnum
 
-from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
+from enroll.certificates import CertificateRecord, CertificateStatus, Measure, RevocationReason
 from enroll.policy.slots import Change, held, released, revoked
-
-
-class Measure(StrEnum):
-    """What is done to it. Only to revoke is for good."""
-
-    REVOKE = "revoke"
-    HOLD = "hold"
-    RELEASE = "release"
 
 
 class Objection(StrEnum):

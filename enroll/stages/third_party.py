@@ -78,8 +78,8 @@ class ThirdParty:
         credential: ShownCertificate,
         uow: UnitOfWork,
         trace: DecisionTrace,
-    ) -> str:
-        """Prove a registration authority itself, and name its anchor. Raises EnrollmentError."""
+    ) -> TrustAnchor:
+        """Prove a registration authority itself, and give its anchor. Raises EnrollmentError."""
         try:
             path, anchor = self._trusted(step, credential, frozenset({CredentialKind.RA}))
             await self._unrevoked(path, uow, trace)
@@ -88,7 +88,7 @@ class ThirdParty:
             trace.failed(CHECK, error.finding)
             raise
         trace.passed(CHECK, _what(path, anchor))
-        return anchor.name
+        return anchor
 
     def _trusted(
         self,

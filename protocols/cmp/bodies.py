@@ -26,15 +26,12 @@ from protocols.cmp.messages import (
 )
 from protocols.crmf.decode import read_message as read_request
 from protocols.crmf.template import read_template
-from protocols.limits import DEFAULT_LIMITS, DERLimits, check_der
+from protocols.limits import DEFAULT_LIMITS, DERLimits
 from protocols.request_attributes import extension_values
 
-_ENUMERATED = 0x0A
 _MAXIMUM = 20
 _HASH_OCTETS = 64
 _REASON_CODE = bytes.fromhex("0603551d15")
-# RFC 5280 §5.3.1: 7 is not used.
-_REASONS = frozenset({0, 1, 2, 3, 4, 5, 6, 8, 9, 10})
 _STATUS_OPTIONS: tuple[list[int], ...] = (
     [],
     [der.SEQUENCE],
@@ -149,32 +146,22 @@ def _general(content: der.Element, limits: DERLimits) -> GenMsgContent:
 
 
 def _revocations(content: der.Element, limits: DERLimits) -> RevReqContent:
+    del limits
     details = _several(content, "RevReqContent")
-    return RevReqContent(details=tuple(_rev_details(each, limits) for each in details))
+    return RevReqContent(details=tuple(_rev_details(each) for each in details))
 
 
-def _rev_details(element: der.Element, limits: DERLimits) -> RevDetails:
+def _rev_details(element: der.Element) -> RevDetails:
     template, *rest = _at_least(element, "RevDetails", der.SEQUENCE)
     if [each.tag for each in rest] not in ([], [der.SEQUENCE]):
         raise Malformed("a RevDetails is a template, and perhaps extensions")
-    extensions = extension_values(der.split(rest[0].content)) if rest else {}
-    reason = extensions.get(_REASON_CODE)
+    extensions = der.split(rest[0].content) if rest else []
+    # One by one: a reason that is there twice is told as such, and not as what cannot be read.
+    values = (extension_values([each]) for each in extensions)
     return RevDetails(
         template=read_template(template),
-        extensions=extensions,
-        reason=_reason(reason, limits) if reason is not None else None,
+        reasons=tuple(each[_REASON_CODE] for each in values if _REASON_CODE in each),
     )
-
-
-def _reason(value: bytes, limits: DERLimits) -> int:
-    """Read RFC 5280 §5.3.1 CRLReason."""
-    check_der(value, limits)
-    (reason,) = der.split(value)
-    if reason.tag != _ENUMERATED or _integer(reason) not in _REASONS:
-        raise Malformed(
-            "the reasonCode of a revocation is no CRLReason", finding="revocation_reason"
-        )
-    return _integer(reason)
 
 
 def _error(content: der.Element, limits: DERLimits) -> ErrorMsgContent:

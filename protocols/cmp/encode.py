@@ -132,7 +132,10 @@ def encode_poll_response(
 
 
 def encode_revocation_response(statuses: Iterable[PKIStatusInfo]) -> bytes:
-    """Write the body of rp, a status for each revocation in order (RFC 9810 §5.3.10)."""
+    """Write the body of rp, a status for each revocation in order (RFC 9810 §5.3.10).
+
+    Nothing else: RFC 9483 §4.2 has no more, and of revCerts old decoders make nothing.
+    """
     content = der.encode(der.SEQUENCE, *map(encode_status, statuses))
     return der.encode(BodyType.RP.tag, der.encode(der.SEQUENCE, content))
 

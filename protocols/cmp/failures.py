@@ -159,6 +159,23 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
     ),
     "protection_missing": (FailInfo.BAD_MESSAGE_CHECK, "The message is not protected."),
     "revocation_reason": (FailInfo.BAD_DATA_FORMAT, "The reason of the revocation is none."),
+    "revocation_reasons": (FailInfo.BAD_REQUEST, "Give one reason to revoke a certificate."),
+    "revocation_too_late": (FailInfo.CERT_REVOKED, "The certificate has expired."),
+    "certificate_unnamed": (
+        FailInfo.ADD_INFO_NOT_AVAILABLE,
+        "Name the certificate by its issuer and serial number.",
+    ),
+    "certificate_mismatch": (
+        FailInfo.BAD_CERT_ID,
+        "The certificate of this issuer and serial number is not as the template says.",
+    ),
+    "certificate_named_twice": (FailInfo.BAD_REQUEST, "The certificate is named twice."),
+    "certificate_on_hold": (FailInfo.CERT_REVOKED, "The certificate is on hold."),
+    "not_on_hold": (FailInfo.BAD_REQUEST, "The certificate is not on hold."),
+    "held_by_another": (
+        FailInfo.NOT_AUTHORIZED,
+        "The certificate is to be released by whoever put it on hold.",
+    ),
     "certificate_confirmed": (
         FailInfo.CERT_CONFIRMED,
         "The certificate has been confirmed before.",

@@ -28,6 +28,7 @@ from protocols.cmp.nonces import LEAST_OCTETS, SenderNonces
 from protocols.cmp.protection import check_protection, is_mac
 from protocols.cmp.refusals import FaultExchange, refuse
 from protocols.cmp.reply import Reply
+from protocols.cmp.revocations import open_revocations
 from protocols.cmp.salvage import salvage_header
 from protocols.cmp.senders import ByMAC, Sender, by_mac, by_signature
 from protocols.cmp.services import Services
@@ -36,7 +37,14 @@ from protocols.cmp.support import open_support
 from protocols.cmp.terms import Terms
 from protocols.cms.key_packages import KeyPackageSigner, no_signer
 from protocols.limits import DEFAULT_LIMITS, DERLimits
-from protocols.wire import Bundle, Exchange, Question, WireRequest, WireResponse
+from protocols.wire import (
+    Bundle,
+    Exchange,
+    Question,
+    Revocation,
+    WireRequest,
+    WireResponse,
+)
 
 _EARLY_MEDIA_TYPE = "application/pkixcmp-poll"
 """What drafts of RFC 6712 had for some messages; it may be taken (RFC 9811 §4)."""
@@ -59,7 +67,7 @@ class CMPHandler:
     limits: DERLimits = DEFAULT_LIMITS
     key_package_signer: Callable[[], KeyPackageSigner] = no_signer
 
-    def receive(self, wire: WireRequest) -> Exchange | Question | Bundle:
+    def receive(self, wire: WireRequest) -> Exchange | Question | Revocation | Bundle:
         """Decode a message. Raises ProtocolViolation, EnrollmentError for one that is refused.
 
         One that is refused and has a MAC is an exchange too: whose MAC it is has to be asked, for
@@ -90,7 +98,7 @@ class CMPHandler:
         message: PKIMessage,
         address: Address,
         reply: Reply,
-    ) -> Exchange | Question | Bundle:
+    ) -> Exchange | Question | Revocation | Bundle:
         """Open what the message asks for. Raises EnrollmentError."""
         _check_header(message)
         label, profile = self._named(message, address)
@@ -121,6 +129,8 @@ class CMPHandler:
                 return open_support(asked, self.services, address.info_type)
             case BodyType.NESTED:
                 return open_nested(asked, wire, address, self.limits)
+            case BodyType.RR:
+                return open_revocations(asked, terms)
             case _:
                 return _open_following(asked, terms, self.nonces)
 

@@ -240,14 +240,13 @@ class GenMsgContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevDetails:
-    """RFC 9810 §5.3.9: which certificate, and the extensions of its entry on the CRL.
+    """RFC 9810 §5.3.9: which certificate, and for its entry on the CRL each reasonCode, unread.
 
-    `extensions` holds the values by their OBJECT IDENTIFIERs in DER.
+    The other extensions of crlEntryDetails are passed over.
     """
 
     template: CertTemplate
-    extensions: Mapping[bytes, bytes]
-    reason: int | None = None
+    reasons: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

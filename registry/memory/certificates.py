@@ -162,6 +162,7 @@ def _save(tables: Tables, record: CertificateRecord, was: CertificateStatus) -> 
         revoked_at=record.revoked_at,
         revocation_reason=record.revocation_reason,
         held_by=record.held_by,
+        revocation_transaction=record.revocation_transaction,
     )
     tables.certificates.put(record.fingerprint, stored)
     if was in _LISTED or record.status in _LISTED:

@@ -6,7 +6,7 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from enroll.result import EnrollmentResult, Issued, Pending
+from enroll.result import EnrollmentResult, Issued, Judged, Pending, RevocationResult
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus_client lets processes share their counts."""
@@ -93,11 +93,15 @@ class Metrics:
         count.inc()
         latency.observe(seconds)
 
-    def enrollment(self, protocol: str, result: EnrollmentResult) -> None:
+    def enrollment(self, protocol: str, result: EnrollmentResult | RevocationResult) -> None:
         if isinstance(result, Issued):
             outcome, reason = ("repeated" if result.repeated else "issued"), ""
         elif isinstance(result, Pending):
             outcome, reason = "pending", ""
+        elif isinstance(result, Judged):
+            refused = [each for each in result.refusals if each is not None]
+            done = len(refused) < len(result.refusals)
+            outcome, reason = ("revoked", "") if done else ("rejected", refused[0].reason.value)
         else:
             outcome, reason = "rejected", result.reason.value
         self._enrollments.labels(protocol, outcome, reason).inc()

@@ -337,7 +337,7 @@ def test_a_revocation_is_answered(authority: Authority) -> None:
     assert done.returncode == 0, done.stderr
     body = decode_body(authority.seen[0])
     assert isinstance(body, RevReqContent)
-    assert body.details[0].reason == 4
+    assert body.details[0].reasons == (b"\x0a\x01\x04",)
 
 
 def test_a_general_message_is_answered(authority: Authority) -> None:

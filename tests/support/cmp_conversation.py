@@ -52,6 +52,7 @@ FAIL_INFO = {
     "certConfirmed": 11,
     "wrongIntegrity": 12,
     "badRecipientNonce": 13,
+    "addInfoNotAvailable": 17,
     "badSenderNonce": 18,
     "badCertTemplate": 19,
     "signerNotTrusted": 20,
@@ -201,6 +202,8 @@ class Answered:
     def _status_info(self) -> Any:
         if self.kind is BodyType.ERROR:
             return self.body["pKIStatusInfo"]
+        if self.kind is BodyType.RP:
+            return self.body["status"][0]
         return self.body["response"][0]["status"]
 
 

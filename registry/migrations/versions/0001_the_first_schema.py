@@ -205,6 +205,7 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.String(length=32), nullable=True),
         sa.Column("revocation_reason", sa.String(length=24), nullable=True),
         sa.Column("held_by", sa.String(length=128), nullable=True),
+        sa.Column("revocation_transaction", sa.String(length=256), nullable=True),
         sa.ForeignKeyConstraint(
             ["device_id"],
             ["devices.device_id"],

@@ -60,7 +60,9 @@ def superseded(record: CertificateRecord, **changes: object) -> CertificateRecor
 def held(record: CertificateRecord) -> CertificateRecord:
     reason = RevocationReason.CERTIFICATE_HOLD
     status = CertificateStatus.ON_HOLD
-    return replace(revoked(record, reason), status=status, held_by="cli:operator")
+    return replace(
+        revoked(record, reason), status=status, held_by="cli:me", revocation_transaction="ab"
+    )
 
 
 def entry(record: CertificateRecord) -> RevokedEntry:
@@ -191,6 +193,7 @@ async def test_a_certificate_comes_back_as_it_was_stored(registry: Registry) -> 
         revoked_at=START + timedelta(microseconds=4),
         revocation_reason=RevocationReason.KEY_COMPROMISE,
         held_by="cli:jörg",
+        revocation_transaction="00" * 64,
     )
 
     await add(registry, record)
