@@ -1,24 +1,20 @@
-"""The stages in their order, and the one place where an EnrollmentError becomes Rejected."""
+"""The stages in their order, for each kind of request that there is."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
-from typing import TypeVar
 
-from enroll.account import attempt, judged, refused_attempt, rejected, stage_account
+from enroll.account import attempt, judged, stage_account
 from enroll.certificates import CertificateRecord
+from enroll.decisions import Decisions
 from enroll.events import Outcome
 from enroll.failures import (
-    AlreadyTaken,
     ConcurrentChange,
     EnrollmentError,
-    RegistryUnavailable,
 )
 from enroll.inquiries import Inquiries
 from enroll.key_generation import GeneratedKey, KeyWish
 from enroll.orders import Order
-from enroll.policy.denials import denial_events
 from enroll.policy.keys import spki_of
 from enroll.ports import (
     CertificateAuthority,
@@ -48,13 +44,13 @@ from enroll.result import (
     Rejected,
     RevocationResult,
 )
-from enroll.ruling import Answered, DecisionMaker, Question, Unanswered
+from enroll.ruling import DecisionMaker
 from enroll.stages.address import address
 from enroll.stages.authenticate import Authenticate
 from enroll.stages.authorize import Authorize
 from enroll.stages.comply import comply
 from enroll.stages.confirm import Confirm
-from enroll.stages.consult import CHECK, consult
+from enroll.stages.consult import consult
 from enroll.stages.hold import Hold
 from enroll.stages.identify import identify
 from enroll.stages.issue import Issue
@@ -70,14 +66,9 @@ from enroll.stages.revoke import Revoke
 from enroll.stages.third_party import ThirdParty
 from enroll.steps import Authorized, Held, Repeated
 from enroll.trace import DecisionTrace
-from enroll.trials import SecretTrier, Untried
+from enroll.trials import SecretTrier
 
-T = TypeVar("T")
 _Made = tuple[EnrollmentRequest, GeneratedKey | None]
-_Decide = Callable[[UnitOfWork, DecisionTrace], Awaitable[T]]
-
-TRIES = 16
-"""How often a request is decided anew because what it had read was changed meanwhile."""
 
 
 class Pipeline:
@@ -98,6 +89,7 @@ class Pipeline:
         self._registry = registry
         self._authority = authority
         self._clock = clock
+        self._decisions = Decisions(registry, clock, decision_maker, secret_trier)
         third_party = ThirdParty(clock)
         self._authenticate = Authenticate(vault, authority, clock, third_party)
         self.relays = Relays(
@@ -107,8 +99,6 @@ class Pipeline:
         self._authorize = Authorize(clock)
         self._permit_key = PermitKey(vault, clock)
         self._key_generator = key_generator
-        self._decision_maker = decision_maker
-        self._secret_trier = secret_trier
         self._plan = Plan(authority, clock, randomness)
         self._issue = Issue(authority)
         self._record = Record(clock)
@@ -130,7 +120,7 @@ class Pipeline:
                 trace.checks.clear()
             return await self._decide(wanted, uow, trace, generated=generated)
 
-        return await self._persist(request.origin, decide)
+        return await self._decisions.persist(request.origin, decide)
 
     async def poll(self, poll: PollRequest) -> EnrollmentResult:
         """Tell what became of an order, and fulfill it if it was approved."""
@@ -139,7 +129,7 @@ class Pipeline:
         async def decide(uow: UnitOfWork, trace: DecisionTrace) -> EnrollmentResult:
             return await self._answer(poll, made, uow, trace)
 
-        return await self._persist(poll.origin, decide)
+        return await self._decisions.persist(poll.origin, decide)
 
     async def retrieve(self, query: CertificateQuery) -> EnrollmentResult:
         """Give a certificate again to whom it belongs."""
@@ -148,7 +138,7 @@ class Pipeline:
             record = await retrieve(query, uow, trace, self._clock.now())
             return await self._again(record, uow, trace)
 
-        return await self._persist(query.origin, decide)
+        return await self._decisions.persist(query.origin, decide)
 
     async def confirm(self, word: Confirmation) -> EnrollmentResult:
         """Take a sender's word on the certificate that it got: what it accepted, or did not."""
@@ -161,7 +151,7 @@ class Pipeline:
                 record=taken.record, chain=(), repeated=True, said_before=taken.said_before
             )
 
-        return await self._persist(word.origin, decide)
+        return await self._decisions.persist(word.origin, decide)
 
     async def find_fault(self, faulty: FaultyRequest) -> EnrollmentResult:
         """Refuse a message for its fault where its sender is known, else for that alone."""
@@ -176,42 +166,11 @@ class Pipeline:
             await uow.commit()
             return judged(rulings, trace)
 
-        return await self._persist(request.origin, decide)
+        return await self._decisions.persist(request.origin, decide)
 
     async def refuse(self, origin: RequestOrigin, error: EnrollmentError) -> Rejected:
         """Record and reject a message that could not be read as an EnrollmentRequest."""
-        return await self._reject(error, DecisionTrace(origin=origin))
-
-    async def _persist(self, origin: RequestOrigin, decide: _Decide[T]) -> T | Rejected:
-        """Decide anew as often as what was read was changed meanwhile, within reason.
-
-        What has to be asked outside is asked between two units of work, and not again while the
-        question is the same; secrets that take long to try are tried there too.
-        """
-        trace, answered = DecisionTrace(origin=origin), None
-        try:
-            for _ in range(TRIES):
-                trace = DecisionTrace(origin=origin, answered=answered)
-                try:
-                    async with self._registry.unit_of_work() as uow:
-                        return await decide(uow, trace)
-                except (ConcurrentChange, AlreadyTaken):
-                    continue
-                except Unanswered as unanswered:
-                    answered = await self._ask(unanswered.question, trace)
-                except Untried as untried:
-                    await self._secret_trier.try_all(untried.answer, untried.secrets)
-            raise RegistryUnavailable("too many requests for one device at once", retry_after=1)
-        except EnrollmentError as error:
-            return await self._reject(error, trace)
-
-    async def _ask(self, question: Question, trace: DecisionTrace) -> Answered:
-        try:
-            ruling = await self._decision_maker.rule(question)
-        except EnrollmentError as error:
-            trace.failed(CHECK, error.detail)
-            raise
-        return Answered(question=question, ruling=ruling)
+        return await self._decisions.reject(error, DecisionTrace(origin=origin))
 
     async def _with_key(
         self,
@@ -326,26 +285,6 @@ class Pipeline:
         self._account(uow, trace, Outcome.REPEATED, record.serial_number)
         await uow.commit()
         return Issued(record=record, chain=self._authority.chain(record.issuer), repeated=True)
-
-    async def _reject(self, error: EnrollmentError, trace: DecisionTrace) -> Rejected:
-        """Record the refusal before it is told; if even that fails, the answer is unavailable."""
-        answer = rejected(error, trace)
-        try:
-            async with self._registry.unit_of_work() as uow:
-                uow.attempts.add(refused_attempt(error, trace, self._clock.now()))
-                for event in denial_events(error, trace, self._clock.now()):
-                    uow.events.append(event)
-                await uow.commit()
-        except RegistryUnavailable as unavailable:
-            return replace(
-                answer,
-                reason=unavailable.reason,
-                detail=f"{error.finding}, and {unavailable.detail}",
-                finding=unavailable.finding,
-                field=None,
-                retry_after=unavailable.retry_after,
-            )
-        return answer
 
     def _account(
         self,

@@ -5,10 +5,10 @@ from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from enroll.certificates import Measure, RevocationReason
 from enroll.failures import EnrollmentError, FailureReason, Malformed
-from enroll.policy.keys import spki_of
 from enroll.request import RevocationRequest, RevocationWish
 from enroll.result import Rejected, RevocationResult
 from protocols import der
@@ -114,9 +114,10 @@ def _reason_in(details: RevDetails, limits: DERLimits, *, strict: bool) -> int:
 
 def _agrees(template: CertTemplate, certificate: x509.Certificate) -> bool:
     """Tell whether all that the template says, beside issuer and number, is so (cmp-O6)."""
+    key = certificate.public_key()
     said_and_so = (
         (template.subject, certificate.subject.public_bytes()),
-        (template.spki, spki_of(certificate.public_key())),
+        (template.spki, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)),
         (template.not_before, certificate.not_valid_before_utc),
         (template.not_after, certificate.not_valid_after_utc),
     )

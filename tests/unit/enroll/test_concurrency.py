@@ -16,10 +16,10 @@ from enroll.certificates import (
     IssuedCertificate,
     RevocationReason,
 )
+from enroll.decisions import TRIES
 from enroll.device import DeviceState
 from enroll.events import EventName
 from enroll.failures import FailureReason
-from enroll.pipeline import TRIES
 from enroll.profiles import ReEnrollment
 from enroll.result import EnrollmentResult, Issued, Rejected
 from tests.support import arrangements

@@ -393,7 +393,7 @@ async def test_cmp_P12_another_secret_revokes_nothing(cause: str) -> None:
     else:
         secrets = GroupSecrets(site.registry, site.vault, site.clock, site.randomness)
         group_id = (await site.device()).group_id
-        code = (await secrets.add(group_id, lifetime=90 * DAY, actor=OPERATOR)).clear
+        code = (await secrets.add(group_id, actor=OPERATOR)).clear
 
     answer = await by_secret(site, name, code).send(
         BodyType.RR, sequence(details(held.certificate))
