@@ -155,7 +155,9 @@ class Pipeline:
 
     async def find_fault(self, faulty: FaultyRequest) -> EnrollmentResult:
         """Refuse a message for its fault where its sender is known, else for that alone."""
-        return await self._persist(faulty.origin, partial(self._recognize.find_fault, faulty))
+        return await self._decisions.persist(
+            faulty.origin, partial(self._recognize.find_fault, faulty)
+        )
 
     async def revoke(self, request: RevocationRequest) -> RevocationResult:
         """Revoke, hold or release what is asked for, as far as its sender may."""
