@@ -92,7 +92,7 @@ class CMPHandler:
                 kind=message.body_type,
             )
 
-    def _open(  # noqa: PLR0911 - one for each kind of message
+    def _open(
         self,
         wire: WireRequest,
         message: PKIMessage,
