@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
 from enroll.options import SCEPOptions
@@ -13,7 +13,6 @@ from protocols.cms.content_info import DATA
 from protocols.cms.digests import Digest
 from protocols.cms.enveloped_data import open_enveloped_data
 from protocols.cms.passwords import Password
-from protocols.cms.private_keys import TransportKey
 from protocols.cms.recipients import KeyTransport, Recipient
 from protocols.scep.message import PKIMessage
 from protocols.scep.messages import RegistrationAuthority
@@ -54,12 +53,10 @@ def open_envelope(message: PKIMessage, terms: Terms) -> Opened:
     Raises UNSUPPORTED_ALGORITHM before anything is decrypted, and NotAuthenticated for what anybody
     can see. Whether it opened, nobody must: all goes on with a decoy.
     """
-    used = _Used()
-    keys = [(_transport_key(each, used), each) for each in terms.authorities]
     try:
         opened = open_enveloped_data(
             message.envelope,
-            keys=[key for key, _ in keys],
+            keys=[each.opener for each in terms.authorities],
             allowed=allowed_ciphers(terms.options),
             limits=terms.limits,
             otherwise=terms.authorities[0].decoy.request,
@@ -75,9 +72,9 @@ def open_envelope(message: PKIMessage, terms: Terms) -> Opened:
     return Opened(
         content=opened.content,
         failure=_UNOPENED() if opened.unopened else None,
-        authority=next(authority for key, authority in keys if key is opened.key),
+        authority=next(each for each in terms.authorities if each.opener is opened.key),
         content_encryption=opened.content_encryption,
-        oaep=used.oaep,
+        oaep=opened.oaep,
     )
 
 
@@ -95,21 +92,3 @@ def recipient_of(message: PKIMessage, opened: Opened, secret: str | None) -> Rec
         "the signer's key cannot decrypt, and there is no challengePassword to encrypt under",
         finding="no_recipient_key",
     )
-
-
-@dataclass(slots=True)
-class _Used:
-    """How the content key of one message was encrypted."""
-
-    oaep: Digest | None = None
-
-
-def _transport_key(authority: RegistrationAuthority, used: _Used) -> TransportKey:
-    """Lend the RA's key to one message, and note how that used it."""
-
-    def decrypt(encrypted: bytes, form: padding.PKCS1v15 | padding.OAEP) -> bytes:
-        if isinstance(form, padding.OAEP):
-            used.oaep = Digest(form.algorithm.name)
-        return authority.key.decrypt(encrypted, form)
-
-    return TransportKey(certificate=authority.certificate, decrypt=decrypt)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from enroll.options import SCEPOptions
 from protocols.cms.digests import Digest
+from protocols.cms.private_keys import TransportKey
 from protocols.cms.signed_data import Signer
 from protocols.scep.decoy import Decoy
 
@@ -80,13 +81,13 @@ class FailInfo(IntEnum):
 class RegistrationAuthority:
     """Who takes the messages in and signs the answers, so that no CA key decrypts (RFC 8894 §7.2).
 
-    `key` decrypts; `signers` signs, by digest; `decoy` is read where a request cannot be. What is
-    sealed to the RA of the next CA is issued by that, which `issuer` names (RFC 8894 §5.1).
+    `opener` decrypts; `signers` signs, by digest; `decoy` is read where a request cannot be. What
+    is sealed to the RA of the next CA is issued by that, which `issuer` names (RFC 8894 §5.1).
     """
 
     certificate: x509.Certificate
     der: bytes
-    key: rsa.RSAPrivateKey
+    opener: TransportKey
     signers: Mapping[Digest, Signer]
     decoy: Decoy
     issuer: str | None = None
@@ -99,7 +100,7 @@ class RegistrationAuthority:
         return cls(
             certificate=certificate,
             der=certificate.public_bytes(Encoding.DER),
-            key=key,
+            opener=TransportKey.holding(certificate, key),
             signers={each: Signer.holding(certificate, key, digest=each) for each in Digest},
             decoy=Decoy.made_with(certificate.subject, key),
             issuer=issuer,
