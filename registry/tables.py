@@ -183,6 +183,8 @@ certificates = Table(
     Index(
         "certificates_transaction",
         "transaction_id",
+        "credential_id",
+        unique=True,
         sqlite_where=HAS_TRANSACTION,
         postgresql_where=HAS_TRANSACTION,
     ),

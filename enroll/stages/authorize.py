@@ -67,9 +67,9 @@ class Authorize:
         _check_enabled(step)
         check_names(step)
         repeated = self._repeated(step, trace)
+        await _check_transaction(step, repeated, uow)
         if repeated is not None:
             return repeated
-        await _check_transaction(step, uow)
         order = await self._order(step, uow)
         if step.authenticated.repeat_only and order is None:
             raise NotAuthenticated(
@@ -274,19 +274,33 @@ async def _check_key_owner(step: Identified, uow: UnitOfWork, trace: DecisionTra
         )
 
 
-async def _check_transaction(step: Identified, uow: UnitOfWork) -> None:
+async def _check_transaction(step: Identified, repeated: Repeated | None, uow: UnitOfWork) -> None:
     """Refuse another request under an exchange's id that this credential has used already."""
-    transaction = step.authenticated.addressed.request.transaction
-    if transaction is None:
+    request = step.authenticated.addressed.request
+    if request.transaction is None:
         return
     credential_id = step.authenticated.authentication.credential_id
-    found = await uow.certificates.by_transaction(transaction)
-    if any(each.credential_id == credential_id for each in found):
+    same = repeated.record.fingerprint if repeated is not None else None
+    given = await uow.certificates.by_transaction(request.transaction)
+    waiting = await uow.orders.by_reference(request.transaction)
+    if any(
+        each.credential_id == credential_id and each.fingerprint != same for each in given
+    ) or any(_is_of_another_request(each, step, credential_id) for each in waiting):
         raise EnrollmentError(
             FailureReason.TRANSACTION_CONFLICT,
-            f"this credential used the transaction {transaction[:80]} for another request",
+            f"this credential used the transaction {request.transaction[:80]} for another request",
             finding="transaction_in_use",
         )
+
+
+def _is_of_another_request(order: Order, step: Identified, credential_id: str) -> bool:
+    """Tell whether this credential waits for something else under the order's reference."""
+    addressed = step.authenticated.addressed
+    wish = order.wish
+    if wish is None or not order.is_open or wish.credential_id != credential_id:
+        return False
+    asked = addressed.profile.slug, addressed.request.recognized_by
+    return (order.profile, wish.spki_sha256) != asked
 
 
 def _check_rekey(step: Identified) -> None:

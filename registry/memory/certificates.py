@@ -141,11 +141,24 @@ def _add(tables: Tables, record: CertificateRecord) -> None:
         each is not None and each.issuer == record.issuer for each in same_number
     ):
         raise AlreadyTaken("serial_number", record.serial_number)
+    _check_transaction(tables, record)
     if record.device_id is not None:
         check_row(known=(tables.devices.get(record.device_id),))
         tables.certificates_of.add(record.device_id, record.fingerprint)
     tables.certificates.put(record.fingerprint, record)
     tables.certificates_by_number.add(record.serial_number, record.fingerprint)
+
+
+def _check_transaction(tables: Tables, record: CertificateRecord) -> None:
+    """Demand that the credential got nothing else in the exchange. Raises AlreadyTaken."""
+    if None in {record.transaction, record.credential_id}:
+        return
+    if any(
+        (each.transaction, each.credential_id) == (record.transaction, record.credential_id)
+        for each in tables.certificates.all()
+        if each.fingerprint != record.fingerprint
+    ):
+        raise AlreadyTaken("serial_number", record.serial_number)
 
 
 def _save(tables: Tables, record: CertificateRecord, was: CertificateStatus) -> None:

@@ -92,9 +92,9 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def until_killed(installation: Installation) -> Iterator[Running]:
-    """Serve with two workers, and kill all of them at the end: nobody tidies up."""
-    with installation.serve("--workers", "2") as server:
+def until_killed(installation: Installation, workers: int = 1) -> Iterator[Running]:
+    """Serve, and kill all processes at the end: nobody tidies up."""
+    with installation.serve("--workers", str(workers)) as server:
         supervisor = psutil.Process(server.process.pid)
         yield server
         victims = [supervisor, *supervisor.children()]
@@ -116,7 +116,7 @@ def test_cmp_T10_H8_H17_a_server_may_be_killed_between_any_two_messages(
     quick, slow = a_caller(installation, "quick"), a_caller(installation, "slow", "--group", "slow")
     first, second = quick.request(), slow.request()
 
-    with until_killed(installation) as server:
+    with until_killed(installation, workers=2) as server:
         quick.heard = given = post(server, first)
         slow.heard = waiting = post(server, second)
         slow.heard = still = post(server, slow.message(BodyType.POLL_REQ, POLL))

@@ -218,8 +218,8 @@ def upgrade() -> None:
         batch_op.create_index("certificates_issued", ["issued_at"], unique=False)
         batch_op.create_index(
             "certificates_transaction",
-            ["transaction_id"],
-            unique=False,
+            ["transaction_id", "credential_id"],
+            unique=True,
             sqlite_where=_HAS_TRANSACTION,
             postgresql_where=_HAS_TRANSACTION,
         )

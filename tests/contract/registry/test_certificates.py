@@ -108,6 +108,42 @@ async def test_of_two_units_at_once_one_gets_the_serial_number(registry: Registr
     assert len(await look(registry, lambda uow: uow.certificates.by_serial("5e"))) == 1
 
 
+async def test_a_credential_gets_one_certificate_in_an_exchange(registry: Registry) -> None:
+    first = a_certificate_record(1, transaction="ab", credential_id="c" * 64)
+    await add(registry, first)
+
+    with pytest.raises(AlreadyTaken):
+        await add(
+            registry, replace(a_certificate_record(2), transaction="ab", credential_id="c" * 64)
+        )
+    await add(registry, replace(a_certificate_record(3), transaction="ab", credential_id="d" * 64))
+    await add(registry, replace(a_certificate_record(4), transaction="cd", credential_id="c" * 64))
+
+    found = await look(registry, lambda uow: uow.certificates.by_transaction("ab"))
+    assert {each.credential_id for each in found} == {"c" * 64, "d" * 64}
+
+
+async def test_of_two_units_at_once_one_gets_the_exchange(registry: Registry) -> None:
+    outcomes = await asyncio.gather(
+        *(
+            add(registry, replace(a_certificate_record(each), transaction="ab", credential_id="c"))
+            for each in (1, 2)
+        ),
+        return_exceptions=True,
+    )
+
+    assert [type(each) for each in outcomes if each is not None] == [AlreadyTaken]
+
+
+async def test_certificates_of_no_exchange_are_as_many_as_one_likes(registry: Registry) -> None:
+    for each in (1, 2):
+        await add(
+            registry, replace(a_certificate_record(each), credential_id="c", transaction=None)
+        )
+
+    assert len(await look(registry, lambda uow: uow.certificates.list())) == 2
+
+
 @pytest.mark.parametrize("meanwhile", sorted(set(CertificateStatus) - {CertificateStatus.ACTIVE}))
 async def test_a_status_changed_meanwhile_is_a_concurrent_change(
     registry: Registry, meanwhile: CertificateStatus

@@ -1,5 +1,6 @@
 """What keeps transactions apart and brings them to an end, each message at another worker."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from enroll.certificates import CertificateStatus
 from enroll.device import DeviceState
 from enroll.profiles import Approval
 from protocols.cmp.messages import BodyType
-from tests.support.builders import a_group, a_policy
+from tests.support.builders import a_group, a_policy, an_enrollment_profile
 from tests.support.cmp import SHA512, integer
 from tests.support.cmp_conversation import (
     FAIL_INFO,
@@ -31,6 +32,7 @@ from tests.support.enrollment import (
     by_certificate,
     by_code,
     open_site,
+    renewal,
 )
 
 GIVEN_UP = sequence(sequence(integer(2)))
@@ -111,6 +113,57 @@ async def test_cmp_H8_a_transaction_is_for_one_request_of_a_credential() -> None
     answer = await client.ask(by_certificate(held, subject=a_name("pump-1"), key=a_new_key()))
 
     check_refused(answer, "transactionIdInUse")
+
+
+async def test_cmp_H8_a_request_that_was_sent_before_takes_nobodys_transaction() -> None:
+    site = await open_site(a_policy(replace(an_enrollment_profile("operational"), slug="vpn")))
+    held = await site.enroll("pump-1")
+    ids = {"operational": bytes(16), "vpn": bytes(range(16))}
+    clients = {each: by_held(site, held, each) for each in ids}
+    asks = {each: by_certificate(held, subject=a_name("pump-1"), key=a_new_key()) for each in ids}
+    given = [
+        await clients[each].ask(asks[each], transaction_id=ids[each], implicit_confirm=True)
+        for each in ids
+    ]
+
+    again = await clients["vpn"].ask(asks["vpn"], transaction_id=ids["vpn"])
+    taken = await clients["vpn"].ask(asks["vpn"], transaction_id=ids["operational"])
+
+    assert [each.status for each in given] == [0, 0]
+    assert again.certificate == given[1].certificate
+    check_refused(taken, "transactionIdInUse")
+
+
+async def test_cmp_H8_a_transaction_waits_for_one_request() -> None:
+    site = await open_site(a_policy(a_group(renewal_approval=Approval.MANUAL)))
+    _, held = await site.provision("pump-1")
+    client = by_held(site, held, "operational")
+    waiting = await client.ask(renewal(held))
+
+    other = await client.ask(renewal(held))
+
+    assert waiting.status == 3
+    check_refused(other, "transactionIdInUse")
+
+
+async def test_cmp_H8_of_two_requests_at_once_one_has_the_transaction() -> None:
+    site = await open_site()
+    held = await site.enroll("pump-1")
+    client = by_held(site, held, "operational")
+    messages = [
+        client.message(
+            BodyType.CR,
+            content_of(by_certificate(held, subject=a_name("pump-1"), key=a_new_key())),
+        )
+        for _ in range(4)
+    ]
+
+    answers = [read(each) for each in await asyncio.gather(*map(client.post, messages))]
+
+    assert sorted(each.status for each in answers) == [0, 2, 2, 2]
+    assert {frozenset(each.fail_info) for each in answers if each.status} == {
+        frozenset({FAIL_INFO["transactionIdInUse"]})
+    }
 
 
 async def test_cmp_H8_two_credentials_may_use_one_transaction_id() -> None:
