@@ -36,6 +36,7 @@ from enroll.policy.slots import active_in, first_issue
 from enroll.ports import Clock, UnitOfWork
 from enroll.profiles import CertificateProfile, KeyAlgorithm, ReEnrollment
 from enroll.request import Operation
+from enroll.stages.transaction import check_transaction
 from enroll.steps import Addressed, Authorized, Held, Identified, Repeated
 from enroll.trace import DecisionTrace
 
@@ -67,7 +68,7 @@ class Authorize:
         _check_enabled(step)
         check_names(step)
         repeated = self._repeated(step, trace)
-        await _check_transaction(step, repeated, uow)
+        await check_transaction(step, repeated, uow)
         if repeated is not None:
             return repeated
         order = await self._order(step, uow)
@@ -272,35 +273,6 @@ async def _check_key_owner(step: Identified, uow: UnitOfWork, trace: DecisionTra
         raise NotAuthorized(
             f"the key belongs to device {key.device_id}", finding="key_reuse", field="publicKey"
         )
-
-
-async def _check_transaction(step: Identified, repeated: Repeated | None, uow: UnitOfWork) -> None:
-    """Refuse another request under an exchange's id that this credential has used already."""
-    request = step.authenticated.addressed.request
-    if request.transaction is None:
-        return
-    credential_id = step.authenticated.authentication.credential_id
-    same = repeated.record.fingerprint if repeated is not None else None
-    given = await uow.certificates.by_transaction(request.transaction)
-    waiting = await uow.orders.by_reference(request.transaction)
-    if any(
-        each.credential_id == credential_id and each.fingerprint != same for each in given
-    ) or any(_is_of_another_request(each, step, credential_id) for each in waiting):
-        raise EnrollmentError(
-            FailureReason.TRANSACTION_CONFLICT,
-            f"this credential used the transaction {request.transaction[:80]} for another request",
-            finding="transaction_in_use",
-        )
-
-
-def _is_of_another_request(order: Order, step: Identified, credential_id: str) -> bool:
-    """Tell whether this credential waits for something else under the order's reference."""
-    addressed = step.authenticated.addressed
-    wish = order.wish
-    if wish is None or not order.is_open or wish.credential_id != credential_id:
-        return False
-    asked = addressed.profile.slug, addressed.request.recognized_by
-    return (order.profile, wish.spki_sha256) != asked
 
 
 def _check_rekey(step: Identified) -> None:
