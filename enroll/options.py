@@ -139,9 +139,13 @@ class CMPOptions:
 
     `mac_revocation` takes a revocation under a MAC, which RFC 9483 §4.2 forbids: by a one-time code
     that is not too old yet, spent or not, for the certificates that the code got (RFC 9810 App. B).
+
+    `kem_protection` takes messages under a MAC of a KEM key (RFC 9810 §5.1.3.4), and the one
+    unprotected question that goes before them.
     """
 
     implicit_confirm: bool = True
     strict: bool = False
+    kem_protection: bool = False
     message_time_window: timedelta | None = None
     mac_revocation: bool = False

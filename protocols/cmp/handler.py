@@ -1,5 +1,6 @@
 """CMP at its seam: `WireRequest` to `Exchange`, `EnrollmentResult` to `WireResponse`."""
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from protocols.cmp.bodies import decode_body
 from protocols.cmp.cert_profile import check_count, profile_named, unknown_profile
 from protocols.cmp.challenges import open_response
 from protocols.cmp.decode import decode
+from protocols.cmp.encapsulation import KEMProtection, asks_for_ciphertext, is_kem_based
 from protocols.cmp.encode import MEDIA_TYPE, SUPPORTED_VERSIONS
 from protocols.cmp.enrollments import Asked, open_enrollment
 from protocols.cmp.followups import open_confirmation, open_ending, open_poll
@@ -49,6 +51,7 @@ from protocols.wire import (
 _EARLY_MEDIA_TYPE = "application/pkixcmp-poll"
 """What drafts of RFC 6712 had for some messages; it may be taken (RFC 9811 §4)."""
 
+Opened = Exchange | Question | Revocation | Bundle
 UNREAD = "PKIMessage"
 _NAMES = {
     BodyType.CERT_CONF: "certConf",
@@ -67,7 +70,7 @@ class CMPHandler:
     limits: DERLimits = DEFAULT_LIMITS
     key_package_signer: Callable[[], KeyPackageSigner] = no_signer
 
-    def receive(self, wire: WireRequest) -> Exchange | Question | Revocation | Bundle:
+    def receive(self, wire: WireRequest) -> Opened | WireResponse:
         """Decode a message. Raises ProtocolViolation, EnrollmentError for one that is refused.
 
         One that is refused and has a MAC is an exchange too: whose MAC it is has to be asked, for
@@ -98,7 +101,7 @@ class CMPHandler:
         message: PKIMessage,
         address: Address,
         reply: Reply,
-    ) -> Exchange | Question | Revocation | Bundle:
+    ) -> Opened | WireResponse:
         """Open what the message asks for. Raises EnrollmentError."""
         _check_header(message)
         label, profile = self._named(message, address)
@@ -107,7 +110,9 @@ class CMPHandler:
         _check_grantable(message)
         body = decode_body(message, self.limits)
         check_count(message.header, body)
-        sender = _sender(message)
+        if profile.cmp.kem_protection and asks_for_ciphertext(message, body):
+            return self._kem.answer(message, reply)
+        message, reply, sender = self._proven(message, reply, profile)
         check_extra_certs(message, sender, profile.cmp)
         asked = Asked(
             message=message,
@@ -122,6 +127,18 @@ class CMPHandler:
             limits=self.limits,
             key_package_signer=self.key_package_signer,
         )
+        return self._dispatch(asked, terms, wire, address)
+
+    def _proven(
+        self, message: PKIMessage, reply: Reply, profile: EnrollmentProfile
+    ) -> tuple[PKIMessage, Reply, Sender]:
+        """Tell who protected the message. Raises EnrollmentError."""
+        if profile.cmp.kem_protection and is_kem_based(message):
+            return self._kem.verify(message, reply)
+        return message, reply, _sender(message)
+
+    def _dispatch(self, asked: Asked, terms: Terms, wire: WireRequest, address: Address) -> Opened:
+        message = asked.message
         match message.body_type:
             case BodyType.IR | BodyType.CR | BodyType.KUR | BodyType.P10CR:
                 return open_enrollment(asked, terms)
@@ -171,6 +188,10 @@ class CMPHandler:
             received_at=wire.received_at,
             relayed_by=wire.relayed_by,
         )
+
+    @property
+    def _kem(self) -> KEMProtection:
+        return KEMProtection(key=hmac.digest(self.nonces.key, b"KEM secret", "sha256"))
 
     def _address(self, wire: WireRequest) -> Address:
         address = read_address(wire.path)

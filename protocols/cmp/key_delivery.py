@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from enroll.failures import EnrollmentError, Malformed, NotAuthorized
 from enroll.key_generation import (
@@ -121,7 +121,10 @@ def _check_recipient(certificate: x509.Certificate) -> None:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return
-    transport = isinstance(certificate.public_key(), rsa.RSAPublicKey)
+    transport = isinstance(
+        certificate.public_key(),
+        rsa.RSAPublicKey | mlkem.MLKEM768PublicKey | mlkem.MLKEM1024PublicKey,
+    )
     if not (usage.key_encipherment if transport else usage.key_agreement):
         raise NotAuthorized(
             "the certificate that signs the request does not permit "

@@ -25,6 +25,7 @@ _PASSWORD_BASED_MAC = bytes.fromhex("06092a864886f67d07420d")
 _PBMAC1 = bytes.fromhex("06092a864886f70d01050e")
 _PBKDF2 = bytes.fromhex("06092a864886f70d01050c")
 _PBES2 = bytes.fromhex("06092a864886f70d01050d")
+KEM_BASED_MAC = bytes.fromhex("06092a864886f67d074210")
 # MACs that are not served here, and are MACs all the same: with Diffie-Hellman and KEM (RFC 9810
 # §5.1.3.2 and §5.1.3.4), HMAC, KMAC and AES-GMAC alone (RFC 9481 §6.2).
 _OTHER_MACS = frozenset(
@@ -207,6 +208,11 @@ def _read_pbkdf2(fields: list[der.Element], mac: str) -> PBMAC1:
         prf=_function(rest[0], _HMACS, "function of PBKDF2") if rest else "sha1",
         mac=mac,
     )
+
+
+def read_hmac(element: der.Element) -> str:
+    """Name an HMAC as hashlib names its hash. Raises UNSUPPORTED_ALGORITHM."""
+    return _function(element, _HMACS, "MAC")
 
 
 def _salt(element: der.Element) -> bytes:

@@ -33,6 +33,7 @@ ROOT_CA_CERT = bytes.fromhex(f"{_ID_IT}14")
 CERT_PROFILE = bytes.fromhex(f"{_ID_IT}15")
 CRL_STATUS_LIST = bytes.fromhex(f"{_ID_IT}16")
 CRLS = bytes.fromhex(f"{_ID_IT}17")
+KEM_CIPHERTEXT_INFO = bytes.fromhex(f"{_ID_IT}18")
 
 
 class BodyType(IntEnum):

@@ -1,6 +1,6 @@
 """Answers to one message: its ids repeated, protected by its secret or by our signer."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from enroll.result import Rejected
@@ -26,12 +26,14 @@ class Reply:
     """How the sender of `request` must have its answer.
 
     With a `key`, which a secret proved, a MAC protects it (RFC 9483 §3.2), else our signature.
+    `behind_nonce` is what its sender has to bring again (see `KEMProtection`).
     """
 
     request: PKIHeader
     signer: Signer
     nonces: SenderNonces
     now: datetime
+    behind_nonce: bytes = field(default=b"", repr=False)
 
     @property
     def sender(self) -> bytes:
@@ -64,6 +66,9 @@ class Reply:
         )
         if turn is not None:
             header = replace(header, sender_nonce=nonce or self.nonce(turn))
+        if self.behind_nonce:
+            behind = (header.sender_nonce or b"") + self.behind_nonce
+            header = replace(header, sender_nonce=behind)
         own = self.signer.extra_certs if key is None else ()
         octets = encode_message(header, body, key or self.signer, (*own, *certificates))
         return WireResponse(

@@ -56,7 +56,7 @@ class ByMAC:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BySignature:
-    """A signature that holds; whose certificate it is remains to be seen."""
+    """A signature, or the MAC of a KEM, that holds; whose certificate it is remains to be seen."""
 
     chain: tuple[x509.Certificate, ...]
 
@@ -85,16 +85,22 @@ def by_signature(message: PKIMessage) -> BySignature:
 
     Raises BAD_MESSAGE_CHECK, UNSUPPORTED_ALGORITHM.
     """
+    chain = chain_of(message)
+    if not _may_sign(chain[0]):
+        raise _unchecked("the signer's certificate is not for digitalSignature", "signer_usage")
+    verify_signature(message, chain[0])
+    return BySignature(chain=chain)
+
+
+def chain_of(message: PKIMessage) -> tuple[x509.Certificate, ...]:
+    """Find the sender's certificate in extraCerts; it comes first. Raises BAD_MESSAGE_CHECK."""
     sent = [_read(each) for each in message.extra_certs]
-    signer = next((each for each in sent if _is_of(message.header, each)), None)
-    if signer is None:
+    own = next((each for each in sent if _is_of(message.header, each)), None)
+    if own is None:
         raise _unchecked(
             "extraCerts holds no certificate of this sender and senderKID", "signer_missing"
         )
-    if not _may_sign(signer):
-        raise _unchecked("the signer's certificate is not for digitalSignature", "signer_usage")
-    verify_signature(message, signer)
-    return BySignature(chain=(signer, *(each for each in sent if each is not signer)))
+    return (own, *(each for each in sent if each is not own))
 
 
 def reference_of(header: PKIHeader) -> str:

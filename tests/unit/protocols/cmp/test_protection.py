@@ -222,7 +222,7 @@ def test_security_P13_salts_out_of_bounds_are_refused(octets: int) -> None:
         sequence(bytes.fromhex("060960864801650304012e")),
     ],
 )
-def test_cmp_P10_algorithms_not_in_the_list_are_refused(algorithm: bytes) -> None:
+def test_cmp_P5_and_P10_algorithms_not_in_the_list_are_refused(algorithm: bytes) -> None:
     assert refused(algorithm).reason is FailureReason.UNSUPPORTED_ALGORITHM
 
 
