@@ -15,6 +15,8 @@ from enroll.failures import (
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
 from enroll.trust import says_cmc_ra
 from protocols import der, pkcs10
+from protocols.cmp.controls import OLD_CERT_ID, check_controls
+from protocols.cmp.decode import guarded
 from protocols.cmp.exchanges import CertificateExchange
 from protocols.cmp.key_delivery import asks_for_key, delivery_for, read_key_wish
 from protocols.cmp.messages import (
@@ -26,7 +28,7 @@ from protocols.cmp.messages import (
 )
 from protocols.cmp.nonces import Possession, Turn
 from protocols.cmp.originals import check_original
-from protocols.cmp.possession import possession_by
+from protocols.cmp.possession import check_key_input, possession_by
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import ByMAC, Sender
 from protocols.cmp.strictness import check_request
@@ -42,8 +44,6 @@ ANSWERS: Mapping[BodyType, BodyType] = {
 }
 P10CR_NUMBER = -1
 """RFC 9810 §5.3.4: the certReqId of what has none."""
-
-_OLD_CERT_ID = bytes.fromhex("06092b0601050507050105")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +142,8 @@ def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
     if request.request_id != 0:
         raise Malformed("the certReqId of the one request is 0", finding="request_number")
     check_request(request, terms.profile.cmp)
+    check_key_input(request, asked.message.header)
+    guarded(lambda: check_controls(request, asked.message.body_type))
     if asked.message.body_type is BodyType.KUR:
         return _updated(request, asked.sender, terms)
     if request.template.subject is None and not request.template.extensions:
@@ -170,7 +172,7 @@ def _updated(request: CertReqMsg, sender: Sender, terms: Terms) -> CertificateRe
         wanted = to_certificate_request(request, terms.limits, indirect=True)
     assert not isinstance(sender, ByMAC)  # noqa: S101 - refused above; for the type checker
     signer = sender.chain[0]
-    old = request.controls.get(_OLD_CERT_ID)
+    old = request.controls.get(OLD_CERT_ID)
     if old is not None and not _names(old, signer):
         raise EnrollmentError(
             FailureReason.CERTIFICATE_UNKNOWN,

@@ -226,6 +226,11 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
         FailInfo.NOT_AUTHORIZED,
         "Cross-certificates are not issued here.",
     ),
+    "control_misplaced": (
+        FailInfo.BAD_REQUEST,
+        "regToken belongs into ir, and oldCertID into kur.",
+    ),
+    "archive_wanted": (FailInfo.BAD_REQUEST, "Private keys are not archived here."),
     "pop_version": (
         FailInfo.BAD_POP,
         "What is to be decrypted with a key of this kind is sent in messages of pvno 3.",

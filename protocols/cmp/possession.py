@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from enroll.failures import EnrollmentError, FailureReason
 from protocols import der
-from protocols.cmp.messages import BodyType
+from protocols.cmp.messages import BodyType, PKIHeader
 from protocols.cmp.nonces import Possession
 from protocols.cms.content_ciphers import ContentEncryption
 from protocols.cms.content_info import unwrap
@@ -18,7 +18,7 @@ from protocols.cms.enveloped_data import encode_enveloped_data
 from protocols.cms.identifiers import NumberedKey, subject_key_identifier
 from protocols.cms.recipients import Recipient, recipient_of
 from protocols.crmf.indirect import SubsequentMessage, subsequent_message
-from protocols.crmf.messages import CertReqMsg
+from protocols.crmf.messages import CertReqMsg, SignatureProof
 
 ENVELOPED_DATA_VERSION = 3
 _CIPHER = ContentEncryption.AES_256_CBC
@@ -49,6 +49,22 @@ def possession_by(
             field="popo",
         )
     return Possession.ENCRYPTED if method is SubsequentMessage.ENCR_CERT else Possession.CHALLENGED
+
+
+def check_key_input(request: CertReqMsg, header: PKIHeader) -> None:
+    """Demand that what was signed in place of a request names who sends it (RFC 4211 §4.1).
+
+    Raises BAD_PROOF_OF_POSSESSION.
+    """
+    proof = request.proof
+    key_input = proof.key_input if isinstance(proof, SignatureProof) else None
+    if key_input is not None and key_input.sender not in {None, header.sender}:
+        raise EnrollmentError(
+            FailureReason.BAD_PROOF_OF_POSSESSION,
+            "the sender in poposkInput is not that of the message",
+            finding="pop_input",
+            field="popo",
+        )
 
 
 def encrypt_certificate(certificate: bytes, pvno: int) -> bytes:
