@@ -5,18 +5,26 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from pyasn1.codec.der import decoder, encoder
 from pyasn1.type import univ
 from pyasn1_modules import rfc2459, rfc5280
 
+from enroll.credentials import SECRETS
 from enroll.device import DeviceState
+from enroll.group_secrets import GroupSecrets
 from enroll.options import CMPOptions
 from enroll.profiles import KeyAlgorithm, KeyUsageBit
 from protocols.cmp.decode import decode
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType
 from protocols.cmp.protection import mac_holds, verify_signature
-from tests.support.builders import PASSCODE_REFERENCE, a_certificate_profile, a_policy
+from tests.support.builders import (
+    PASSCODE_REFERENCE,
+    a_certificate_profile,
+    a_policy,
+    an_enrollment_profile,
+)
 from tests.support.cmp import pbm
 from tests.support.cmp_conversation import (
     CRL_PLACE,
@@ -31,9 +39,10 @@ from tests.support.cmp_conversation import (
 )
 from tests.support.cmp_conversation import read as read_answer
 from tests.support.csr import a_name, sequence, tlv
-from tests.support.enrollment import OPERATOR, Site, an_issuer, by_code, open_site
+from tests.support.enrollment import OPERATOR, Held, Site, an_issuer, by_code, open_site
 from tests.support.joining import a_group_to_join, a_profile_that_asks_names
 from tests.support.passcodes import a_passcode
+from tests.support.registration_authorities import A_RA, RA_KEY, a_site, appoint
 
 ID_IT = "1.3.6.1.5.5.7.4"
 CA_PROT_ENC_CERT, SIGN_KEYS, ENC_KEYS, SYMMETRIC, CRL, UNSUPPORTED = 1, 2, 3, 4, 6, 7
@@ -280,6 +289,52 @@ async def test_cmp_O7_a_disabled_device_is_told_nothing() -> None:
     answer = await by_held(site, held).send(BodyType.GENM, sequence(ask(CA_CERTS)))
 
     check_refused(answer, "notAuthorized")
+
+
+async def test_cmp_O7_a_secret_that_devices_share_tells_nothing_of_any_device() -> None:
+    site = await open_site(a_policy(an_enrollment_profile(initial_credentials=SECRETS)))
+    await site.register("pump-1", serial_number="SN-1")
+    secrets = GroupSecrets(site.registry, site.vault, site.clock, site.randomness)
+    made = await secrets.add((await site.device()).group_id, actor=OPERATOR)
+    client = by_secret(site, "pump-1", made.clear)
+
+    answer = await client.send(BodyType.GENM, sequence(ask(CA_CERTS), ask(TEMPLATE)))
+
+    assert list(read(answer)) == [CA_CERTS, TEMPLATE]
+    assert mac_holds(decode(answer.octets), derive_key(pbm(), made.clear.encode()))
+    assert b"SN-1" not in answer.octets
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_cmp_O7_a_registration_authority_is_told_what_is_no_devices(*, own: bool) -> None:
+    site = await a_site()
+    held = (
+        await appoint(site, "station")
+        if own
+        else Held(der=A_RA.public_bytes(Encoding.DER), key=RA_KEY)
+    )
+
+    answer = await by_held(site, held).send(BodyType.GENM, sequence(ask(CA_CERTS), ask(TEMPLATE)))
+
+    assert list(read(answer)) == [CA_CERTS, TEMPLATE]
+    assert b"SN-1" not in answer.octets
+
+
+async def test_cmp_O7_a_device_is_told_its_names_and_a_place_for_those_it_knows() -> None:
+    policy = a_policy(
+        a_certificate_profile(
+            subject=(("CN", "{name}"), ("serialNumber", "{serial}")),
+            subject_alternative_names=(("dns", "{name}.example"),),
+        )
+    )
+    client = await a_client(await open_site(policy))
+
+    value = read(await client.send(BodyType.GENM, sequence(ask(TEMPLATE))))[TEMPLATE]
+
+    assert value is not None
+    assert b"\x0c\x06pump-1" in value
+    assert b"\x82\x0epump-1.example" in value
+    assert b"SN-1" in value
 
 
 async def test_cmp_O7_an_answer_has_the_protection_of_its_question() -> None:
