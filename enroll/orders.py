@@ -38,9 +38,9 @@ class Wish:
     """What a held request asked for, so that it can be decided and fulfilled without its sender.
 
     `der` is its names and key as an unsigned PKCS#10 structure (see `enroll.policy.wishes`);
-    `subject` and `names` are the same for people to read. With `key_made_here` the key in it only
-    marks the request: another is made when it is fulfilled. Without `key_proven` its sender has
-    still to show that it holds the key.
+    `subject` and `names` are the same for people to read. `extended_key_usage` holds dotted names.
+    With `key_made_here` the key in it only marks the request: another is made when it is fulfilled.
+    Without `key_proven` its sender has still to show that it holds the key.
     """
 
     operation: Operation
@@ -49,6 +49,8 @@ class Wish:
     subject: str
     names: tuple[str, ...] = ()
     key_usage: frozenset[KeyUsageBit] | None = None
+    extended_key_usage: frozenset[str] | None = None
+    asks_beyond: bool = False
     spki: bytes = field(repr=False)
     der: bytes = field(repr=False)
     credential_kind: CredentialKind

@@ -50,7 +50,8 @@ class CertificateRequest:
     Subject, names and key usages are wishes: what is issued comes from registry and profile.
     The `change_…` fields hold what RFC 6402 §2.8 ChangeSubjectName asks for, where it is there;
     `spki` is the SubjectPublicKeyInfo in DER. Of a request for a key that is yet to be made
-    `public_key` is None, and `spki` and its hash are empty.
+    `public_key` is None, and `spki` and its hash are empty. `asks_beyond` all this for what is
+    never given as it was wished: a validity, or other extensions.
     """
 
     subject: x509.Name
@@ -65,6 +66,7 @@ class CertificateRequest:
     change_subject_alternative_names: tuple[x509.GeneralName, ...] | None = None
     challenge_password: str | None = field(default=None, repr=False)
     key_proven: bool = True
+    asks_beyond: bool = False
 
 
 NO_REQUEST_YET = CertificateRequest(

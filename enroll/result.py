@@ -1,12 +1,13 @@
 """What became of a request, before any protocol puts it into words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from enroll.certificates import CertificateRecord
 from enroll.credentials import CredentialKind
 from enroll.failures import EnrollmentError, FailureReason
 from enroll.key_generation import GeneratedKey
 from enroll.profiles import CertificateProfile, EnrollmentProfile
+from enroll.request import CertificateRequest
 from enroll.requirements import RequestRequirements
 
 
@@ -14,8 +15,9 @@ from enroll.requirements import RequestRequirements
 class Issued:
     """A certificate, recorded before this was made; `repeated` if issued earlier (T-13).
 
-    `generated` is the private key that was made for it, which is nowhere else. Where its owner gave
-    word of it, `said_before` tells that this was no news.
+    `generated` is the private key that was made for it, which is nowhere else; `wanted` what it
+    was asked for with, where that is known. Where its owner gave word of it, `said_before` tells
+    that this was no news.
     """
 
     record: CertificateRecord
@@ -23,6 +25,7 @@ class Issued:
     repeated: bool = False
     generated: GeneratedKey | None = None
     said_before: bool = False
+    wanted: CertificateRequest | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

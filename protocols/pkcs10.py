@@ -136,6 +136,7 @@ def _request(
         ),
         change_subject_alternative_names=_names(wishes.change_subject_alternative_names),
         challenge_password=wishes.challenge_password,
+        asks_beyond=wishes.beyond,
     )
 
 

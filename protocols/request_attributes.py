@@ -20,6 +20,9 @@ CHANGE_SUBJECT_NAME = bytes.fromhex("06082b06010505070724")
 _SUBJECT_ALTERNATIVE_NAME = bytes.fromhex("0603551d11")
 _EXTENDED_KEY_USAGE = bytes.fromhex("0603551d25")
 _KEY_USAGE = bytes.fromhex("0603551d0f")
+_READ = frozenset({_SUBJECT_ALTERNATIVE_NAME, _EXTENDED_KEY_USAGE, _KEY_USAGE})
+# basicConstraints that say what is so in any case: this is no CA.
+_NO_AUTHORITY = (bytes.fromhex("0603551d13"), bytes.fromhex("3000"))
 # Bits of the first octet of RFC 5280 §4.2.1.3 KeyUsage; bit 0 is its highest.
 _KEY_USAGE_BITS = (
     (0x80, KeyUsageBit.DIGITAL_SIGNATURE),
@@ -33,7 +36,10 @@ _STRINGS = {0x0C: "utf-8", 0x13: "ascii", 0x14: "latin-1", 0x16: "ascii"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the attributes ask for. Names are still DER, within the limits."""
+    """What the attributes ask for. Names are still DER, within the limits.
+
+    `beyond` all that there are other extensions, or key usages that no end entity has.
+    """
 
     key_usage: frozenset[KeyUsageBit] | None = None
     extended_key_usage: frozenset[x509.ObjectIdentifier] | None = None
@@ -41,6 +47,7 @@ class Wishes:
     change_subject: bytes | None = None
     change_subject_alternative_names: bytes | None = None
     challenge_password: str | None = field(default=None, repr=False)
+    beyond: bool = False
 
 
 def read_attributes(attributes: bytes, limits: DERLimits) -> Wishes:
@@ -77,6 +84,11 @@ def read_wishes(
         change_subject=change_subject,
         change_subject_alternative_names=change_names,
         challenge_password=challenge_password,
+        beyond=any(
+            each not in _READ and (each, value) != _NO_AUTHORITY
+            for each, value in extensions.items()
+        )
+        or (usage is not None and _has_other_usages(usage)),
     )
 
 
@@ -128,6 +140,14 @@ def _key_usage(value: bytes, limits: DERLimits) -> frozenset[KeyUsageBit] | None
         raise Malformed("the requested keyUsage is no BIT STRING")
     first = bits.content[1] if len(bits.content) > 1 else 0
     return frozenset(usage for mask, usage in _KEY_USAGE_BITS if first & mask) or None
+
+
+def _has_other_usages(value: bytes) -> bool:
+    """Tell whether a keyUsage that `_key_usage` has read holds more than it gives."""
+    (bits,) = der.split(value)
+    known = sum(mask for mask, _ in _KEY_USAGE_BITS)
+    octets = bits.content[1:]
+    return any(octet & ~(known if at == 0 else 0) for at, octet in enumerate(octets))
 
 
 def _purposes(value: bytes, limits: DERLimits) -> frozenset[x509.ObjectIdentifier]:

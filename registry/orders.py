@@ -136,7 +136,7 @@ def _order_from(row: AnyRow) -> Order:
 
 
 def _wish_document(wish: Wish) -> str:
-    usage = wish.key_usage
+    usage, purposes = wish.key_usage, wish.extended_key_usage
     return compact_json(
         {
             "operation": wish.operation,
@@ -145,6 +145,8 @@ def _wish_document(wish: Wish) -> str:
             "subject": wish.subject,
             "names": wish.names,
             "key_usage": sorted(usage) if usage is not None else None,
+            "extended_key_usage": sorted(purposes) if purposes is not None else None,
+            "asks_beyond": wish.asks_beyond,
             "spki": b64encode(wish.spki).decode("ascii"),
             "der": b64encode(wish.der).decode("ascii"),
             "credential_kind": wish.credential_kind,
@@ -159,7 +161,7 @@ def _wish_document(wish: Wish) -> str:
 
 def _wish_from(text: str) -> Wish:
     document: dict[str, Any] = json.loads(text)
-    usage = document["key_usage"]
+    usage, purposes = document["key_usage"], document["extended_key_usage"]
     return Wish(
         operation=Operation(document["operation"]),
         protocol=ProtocolName(document["protocol"]),
@@ -167,6 +169,8 @@ def _wish_from(text: str) -> Wish:
         subject=document["subject"],
         names=tuple(document["names"]),
         key_usage=frozenset(map(KeyUsageBit, usage)) if usage is not None else None,
+        extended_key_usage=frozenset(purposes) if purposes is not None else None,
+        asks_beyond=document["asks_beyond"],
         spki=b64decode(document["spki"]),
         der=b64decode(document["der"]),
         credential_kind=CredentialKind(document["credential_kind"]),

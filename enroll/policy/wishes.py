@@ -40,6 +40,12 @@ def decode_wish(wish: Wish) -> CertificateRequest:
         key_usage=wish.key_usage,
         der_sha256=sha256(wish.der).hexdigest(),
         key_proven=wish.key_proven,
+        extended_key_usage=(
+            frozenset(map(x509.ObjectIdentifier, wish.extended_key_usage))
+            if wish.extended_key_usage is not None
+            else None
+        ),
+        asks_beyond=wish.asks_beyond,
     )
 
 

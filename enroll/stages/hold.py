@@ -61,6 +61,12 @@ class Hold:
                 subject=shown_subject(request),
                 names=shown_names(request),
                 key_usage=request.key_usage,
+                extended_key_usage=(
+                    frozenset(each.dotted_string for each in request.extended_key_usage)
+                    if request.extended_key_usage is not None
+                    else None
+                ),
+                asks_beyond=request.asks_beyond,
                 spki=spki,
                 der=encode_wish(request, spki),
                 credential_kind=authentication.kind,

@@ -10,7 +10,6 @@ from enroll.failures import (
     FailureReason,
     Malformed,
     NotAuthorized,
-    PolicyViolation,
 )
 from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
 from enroll.trust import says_cmc_ra
@@ -32,6 +31,7 @@ from protocols.cmp.possession import check_key_input, possession_by
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import ByMAC, Sender
 from protocols.cmp.strictness import check_request
+from protocols.cmp.templates import check_named, with_issuer
 from protocols.cmp.terms import Terms
 from protocols.crmf.messages import CertReqMsg, RAVerified
 from protocols.crmf.request import to_certificate_request, to_keyless_request
@@ -145,16 +145,15 @@ def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
     check_key_input(request, asked.message.header)
     guarded(lambda: check_controls(request, asked.message.body_type))
     if asked.message.body_type is BodyType.KUR:
-        return _updated(request, asked.sender, terms)
-    if request.template.subject is None and not request.template.extensions:
-        raise PolicyViolation(
-            FailureReason.BAD_CERTIFICATE_TEMPLATE,
-            "the template has neither a subject nor alternative names",
-            field="subject",
+        wanted = _updated(request, asked.sender, terms)
+    else:
+        check_named(request.template)
+        wanted = (
+            to_keyless_request(request, terms.limits)
+            if asks_for_key(request)
+            else to_certificate_request(request, terms.limits, vouched=True, indirect=True)
         )
-    if asks_for_key(request):
-        return to_keyless_request(request, terms.limits)
-    return to_certificate_request(request, terms.limits, vouched=True, indirect=True)
+    return with_issuer(wanted, request.template, terms.ca_certificates)
 
 
 def _possession(asked: Asked, wanted: CertificateRequest) -> Possession:

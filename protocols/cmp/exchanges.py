@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from cryptography import x509
-
 from enroll.failures import FailureReason
 from enroll.request import CertificateRequest, Confirmation, EnrollmentRequest, PollRequest
 from enroll.result import EnrollmentResult, Issued, Pending, Rejected
@@ -16,6 +14,7 @@ from protocols.cmp.encode import (
 from protocols.cmp.key_delivery import KeyDelivery
 from protocols.cmp.macs import MACKey
 from protocols.cmp.messages import BodyType, PKIStatus, PKIStatusInfo
+from protocols.cmp.modifications import is_modified
 from protocols.cmp.nonces import Possession, Turn
 from protocols.cmp.possession import encode_challenge, encrypt_certificate
 from protocols.cmp.reply import Reply
@@ -45,7 +44,7 @@ _WAITING = PKIStatusInfo(status=PKIStatus.WAITING)
 class CertificateExchange:
     """ir, cr, kur and p10cr, and pollReq for one of them: the `Exchange` of CMP.
 
-    `wanted` is what was asked for, where it is known; `ca_pubs` go along with an ip under a MAC.
+    `wanted` is what is asked for with this message; `ca_pubs` go along with an ip under a MAC.
     `delivery` is how a key leaves that was made for it. `polls`: it was asked for again, so waiting
     is told by pollRep.
     """
@@ -55,8 +54,8 @@ class CertificateExchange:
     sender: Sender
     turn: Turn
     ca_pubs: tuple[bytes, ...]
-    wanted: CertificateRequest | None = None
     delivery: KeyDelivery | None = None
+    wanted: CertificateRequest | None = None
     polls: bool = False
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
@@ -83,7 +82,8 @@ class CertificateExchange:
 
     def _give(self, issued: Issued) -> WireResponse:
         record = issued.record
-        status = PKIStatus.GRANTED_WITH_MODS if self._changed(issued) else PKIStatus.ACCEPTED
+        modified = issued.wanted is not None and is_modified(issued.wanted, record.certificate)
+        status = PKIStatus.GRANTED_WITH_MODS if modified else PKIStatus.ACCEPTED
         encrypted = self.turn.possession is Possession.ENCRYPTED
         pvno = self.reply.request.pvno
         response = CertResponse(
@@ -110,16 +110,6 @@ class CertificateExchange:
             return None
         assert self.delivery is not None  # noqa: S101 - a key was asked for with it
         return self.delivery.encode(issued.generated)
-
-    def _changed(self, issued: Issued) -> bool:
-        """Tell whether names differ from those that were asked for (RFC 9810 §5.2.3)."""
-        if self.wanted is None:
-            return False
-        given = issued.record.certificate
-        names = self.wanted.subject_alternative_names
-        return given.subject != self.wanted.subject or (
-            names is not None and set(names) != _alternative_names_in(given)
-        )
 
     def _wait(self, pending: Pending) -> WireResponse:
         turn = replace(self.turn, waiting=True)
@@ -178,14 +168,6 @@ class EndingExchange:
         if isinstance(result, Rejected) and result.finding != "transaction_unknown":
             return self.reply.error(result, key_for(result, self.sender))
         return self.reply.send(encode_pki_confirm(), key=self.sender.key)
-
-
-def _alternative_names_in(certificate: x509.Certificate) -> set[x509.GeneralName]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return set()
-    return set(found.value)
 
 
 def key_for(rejected: Rejected, sender: Sender) -> MACKey | None:

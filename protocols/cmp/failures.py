@@ -240,6 +240,9 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
     "approval_expired": (FailInfo.SYSTEM_UNAVAIL, "Nobody decided on this enrollment in time."),
     "approval_cancelled": (FailInfo.NOT_AUTHORIZED, "This enrollment was cancelled."),
 }
+_OTHER_KEY = (FailInfo.BAD_CERT_TEMPLATE, "No certificate is issued for this key; make another.")
+"""RFC 9483 §3.6.4 leaves it to policy whether a key gets more than one certificate."""
+
 _FIELD_IS_TOLD = frozenset(
     {
         FailureReason.BAD_CERTIFICATE_TEMPLATE,
@@ -279,6 +282,8 @@ def _find(rejected: Rejected) -> tuple[FailInfo, str]:
     """Look up what is told; a secret that failed is told in one way, whatever was found."""
     if rejected.reason in {FailureReason.NOT_AUTHENTICATED, FailureReason.UNKNOWN_DEVICE}:
         return FAILURES[rejected.reason]
+    if rejected.reason is FailureReason.NOT_AUTHORIZED and rejected.field == "publicKey":
+        return _OTHER_KEY
     return _BY_FINDING.get(rejected.finding, FAILURES[rejected.reason])
 
 

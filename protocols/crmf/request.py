@@ -86,6 +86,7 @@ def _request(
         ),
         change_subject_alternative_names=_names(wishes.change_subject_alternative_names),
         key_proven=not isinstance(message.proof, PrivateKeyProof),
+        asks_beyond=wishes.beyond or (template.not_before or template.not_after) is not None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from enroll.failures import Malformed
+from enroll.failures import FailureReason, Malformed, PolicyViolation
 from protocols import der
 from protocols.crmf.messages import CertTemplate
 from protocols.request_attributes import extension_values
@@ -14,6 +14,8 @@ _ISSUER = 0xA3
 _VALIDITY = 0xA4
 _SUBJECT = 0xA5
 _PUBLIC_KEY = 0xA6
+_ISSUER_UNIQUE_ID = 0x87
+_SUBJECT_UNIQUE_ID = 0x88
 _EXTENSIONS = 0xA9
 _X509_V3 = b"\x02"
 _NOT_BEFORE = 0xA0
@@ -25,12 +27,16 @@ _CENTURY_TURNS = 50
 
 
 def read_template(template: der.Element) -> CertTemplate:
-    """Read a template that has passed `check_der`. Raises Malformed."""
+    """Read a template that has passed `check_der`.
+
+    Raises Malformed, and BAD_CERTIFICATE_TEMPLATE for what RFC 4211 §5 keeps out of it.
+    """
     fields = _fields(template)
     if fields.get(_VERSION, _X509_V3) != _X509_V3:
-        raise Malformed("the template asks for another version than X.509 version 3")
-    if _SIGNING_ALGORITHM in fields:
-        raise Malformed("the template names a signing algorithm, which is the CA's to choose")
+        raise _forbidden("the template asks for another version than X.509 version 3", "version")
+    for tag, field in _NOT_TO_ASK.items():
+        if tag in fields:
+            raise _forbidden(f"the template holds {field}, which is not to be asked for", field)
     serial_number = fields.get(_SERIAL_NUMBER)
     if serial_number is not None and not serial_number:
         raise Malformed("the template's serial number is empty")
@@ -51,7 +57,7 @@ def read_template(template: der.Element) -> CertTemplate:
 
 
 def _fields(template: der.Element) -> dict[int, bytes]:
-    """Give the content of each field by its tag; RFC 4211 §5 forbids the two unique identifiers."""
+    """Give the content of each field by its tag."""
     if template.tag != der.SEQUENCE:
         raise Malformed("there is something else where a CertTemplate should be")
     fields: dict[int, bytes] = {}
@@ -82,7 +88,7 @@ def _validity(content: bytes) -> tuple[datetime | None, datetime | None]:
             raise Malformed("the template's validity holds something else than its two times")
         times[part.tag] = read_time(part.content)
     if not times:
-        raise Malformed("the template's validity is empty")
+        raise _forbidden("the template's validity is empty", "validity")
     return times.get(_NOT_BEFORE), times.get(_NOT_AFTER)
 
 
@@ -99,7 +105,16 @@ def read_time(content: bytes) -> datetime:
     raise Malformed("there is something else where a Time should be")
 
 
+def _forbidden(detail: str, field: str) -> PolicyViolation:
+    return PolicyViolation(FailureReason.BAD_CERTIFICATE_TEMPLATE, detail, field=field)
+
+
 _TIME_DIGITS = 14
+_NOT_TO_ASK = {
+    _SIGNING_ALGORITHM: "signingAlg",
+    _ISSUER_UNIQUE_ID: "issuerUID",
+    _SUBJECT_UNIQUE_ID: "subjectUID",
+}
 _TAGS = frozenset(
     {
         _VERSION,
@@ -110,5 +125,6 @@ _TAGS = frozenset(
         _SUBJECT,
         _PUBLIC_KEY,
         _EXTENSIONS,
+        *_NOT_TO_ASK,
     }
 )

@@ -228,6 +228,8 @@ def a_wish(number: int = 1, **changes: Any) -> Wish:
         subject="CN=pump-1",
         names=("dns:pump-1.example",),
         key_usage=frozenset({KeyUsageBit.DIGITAL_SIGNATURE}),
+        extended_key_usage=frozenset({"1.3.6.1.5.5.7.3.2"}),
+        asks_beyond=True,
         spki=b"\x00 key",
         der=b"\xff request",
         credential_kind=CredentialKind.ONE_TIME_CODE,

@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from pyasn1.codec.der import decoder, encoder
 from pyasn1_modules import rfc4210
 
@@ -162,7 +163,7 @@ class FixedServices:
         return self.signs
 
     def ca_certificates(self) -> tuple[bytes, ...]:
-        return ()
+        return (a_certificate(a_key(), "CA").public_bytes(Encoding.DER),)
 
     def root_update(self, root: bytes | None) -> RootUpdate | None:
         del root

@@ -28,6 +28,8 @@ BY_FINDING: Mapping[str | None, str] = {
     "certificate_expired": "signerNotTrusted",
     "certificate_not_yet_valid": "signerNotTrusted",
     "name_changed": "badCertTemplate",
+    "key_reuse": "badCertTemplate",
+    "key_reused": "badCertTemplate",
 }
 # What cannot be said in CMP: a message has one protection, a kur is signed (row P12), a code is
 # typed as it was shown (row P2), and no attribute asks for another name.
@@ -75,6 +77,7 @@ def _check_refusal(case: Case, answer: Answered) -> None:
     assert case.reason is not None
     assert answer.status == 2
     assert answer.kind in {BodyType.ERROR, BodyType.IP, BodyType.CP, BodyType.KUP}
-    assert answer.fail_info == {
-        FAIL_INFO[BY_FINDING.get(case.finding) or FAIL_INFOS[case.reason]]
-    }, case.finding
+    found = BY_FINDING.get(case.finding) or FAIL_INFOS[case.reason]
+    if case.finding == "key_compromised" and case.reason is FailureReason.NOT_AUTHORIZED:
+        found = "badCertTemplate"
+    assert answer.fail_info == {FAIL_INFO[found]}, case.finding

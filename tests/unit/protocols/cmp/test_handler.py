@@ -10,8 +10,9 @@ from enroll.credentials import SharedSecretMAC, SignerCertificate
 from enroll.failures import EnrollmentError
 from enroll.request import EnrollmentRequest, Operation
 from protocols.cmp.decode import decode
+from protocols.cmp.encode import directory_name
 from protocols.cmp.exchanges import CertificateExchange
-from protocols.cmp.messages import BodyType, FailInfo
+from protocols.cmp.messages import NULL_NAME, BodyType, FailInfo
 from protocols.cmp.protection import verify_mac, verify_signature
 from protocols.wire import ProtocolViolation, TransportFault, WireRequest
 from tests.support.cmp import (
@@ -36,6 +37,8 @@ from tests.support.csr import a_key, a_name, sequence, tlv
 HANDLER = a_handler()
 OLD_CERT_ID = "1.3.6.1.5.5.7.5.1.5"
 REQUEST = sequence(a_crm(number=0))
+A_DNS_NAME = tlv(0x82, b"ca.example")
+A_URI = tlv(0x86, b"urn:anybody")
 
 
 def accepted(wire: WireRequest) -> EnrollmentRequest:
@@ -202,6 +205,36 @@ def test_cmp_P4_a_signature_without_its_certificate_is_refused(extra_certs: list
     _, bit = refused(by_signature(BodyType.CR, REQUEST, extra_certs=extra_certs))
 
     assert bit is FailInfo.BAD_MESSAGE_CHECK
+
+
+@pytest.mark.parametrize(
+    "sender", [directory_name(a_name("another").public_bytes()), NULL_NAME, A_DNS_NAME]
+)
+def test_cmp_H3_a_sender_that_is_not_the_signers_subject_is_refused(sender: bytes) -> None:
+    _, bit = refused(by_signature(BodyType.CR, REQUEST, sender=sender))
+
+    assert bit is FailInfo.BAD_MESSAGE_CHECK
+
+
+@pytest.mark.parametrize(
+    "sender", [directory_name(a_name("another").public_bytes()), NULL_NAME, A_DNS_NAME]
+)
+def test_cmp_H3_whatever_sender_stands_beside_a_reference_is_taken(sender: bytes) -> None:
+    message = a_message(BodyType.IR, REQUEST, a_header(sender=sender))
+
+    request = accepted(a_wire(message))
+
+    (credential,) = request.credentials
+    assert isinstance(credential, SharedSecretMAC)
+    assert credential.username == "pump-1"
+
+
+@pytest.mark.parametrize("recipient", [NULL_NAME, A_DNS_NAME, A_URI])
+@pytest.mark.parametrize("recip_kid", [None, b"any"])
+def test_cmp_H5_any_recipient_is_taken(recipient: bytes, recip_kid: bytes | None) -> None:
+    message = by_signature(BodyType.CR, REQUEST, recipient=recipient, recip_kid=recip_kid)
+
+    assert accepted(a_wire(message)).credentials
 
 
 def test_cmp_H4_a_certificate_that_senderkid_does_not_mean_is_refused() -> None:

@@ -263,8 +263,8 @@ async def test_security_P15_a_key_that_is_vouched_for_is_judged_like_any_other()
 
     answers = [await station.send(BodyType.IR, each) for each in (vouched_for(key=weak), own)]
 
-    check_refused(answers[0], "badCertTemplate")
-    check_refused(answers[1], "notAuthorized")
+    for each in answers:
+        check_refused(each, "badCertTemplate")
 
 
 @OWN
