@@ -254,7 +254,12 @@ class Pipeline:
         self._account(uow, trace, Outcome.ISSUED, record.serial_number)
         await uow.commit()
         self._plan.issued(record.issued_at)
-        return Issued(record=record, chain=signed.issued.chain, generated=generated)
+        return Issued(
+            record=record,
+            chain=signed.issued.chain,
+            generated=generated,
+            wanted=request.certificate_request,
+        )
 
     async def _answer(
         self, poll: PollRequest, made: list[_Made], uow: UnitOfWork, trace: DecisionTrace
@@ -264,11 +269,12 @@ class Pipeline:
         `made` keeps what was made for it, until it is decided.
         """
         order, record = await self._poll(poll, uow, trace)
-        if order is None or record is not None:
+        if order is None:
             assert record is not None  # noqa: S101 - one of both is found
             return await self._again(record, uow, trace)
-        request = fulfilling(order, poll)
-        trace.request = request
+        trace.request = request = fulfilling(order, poll)
+        if record is not None:
+            return await self._again(record, uow, trace)
         generated = None
         if request.key_wish is not None:
             checks = [*trace.checks]
@@ -286,7 +292,12 @@ class Pipeline:
         """Give a certificate that was issued before."""
         self._account(uow, trace, Outcome.REPEATED, record.serial_number)
         await uow.commit()
-        return Issued(record=record, chain=self._authority.chain(record.issuer), repeated=True)
+        return Issued(
+            record=record,
+            chain=self._authority.chain(record.issuer),
+            repeated=True,
+            wanted=trace.request.certificate_request if trace.request is not None else None,
+        )
 
     def _account(
         self,
