@@ -260,7 +260,7 @@ async def test_a_key_that_is_anothers_by_then_is_refused_at_the_confirmation() -
 
     answer = await confirmed(client, decrypted(given.encrypted, key))
 
-    check_refused(answer, BodyType.ERROR, "notAuthorized")
+    check_refused(answer, BodyType.ERROR, "badCertTemplate")
     assert (await site.certificates())[0].status is CertificateStatus.PENDING_CONFIRM
 
 
