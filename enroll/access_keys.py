@@ -35,11 +35,15 @@ class Permission(StrEnum):
     """What there is to be permitted."""
 
     MAKE_CODE = "code:create"
+    STOP_CERTIFICATE = "certificate:stop"
 
 
 PERMITTED: Mapping[Permission, frozenset[Role]] = {
     Permission.MAKE_CODE: frozenset(
         {Role.ACCOUNT_ADMIN, Role.TENANT_ADMIN, Role.REGISTRAR, Role.INTEGRATION}
+    ),
+    Permission.STOP_CERTIFICATE: frozenset(
+        {Role.ACCOUNT_ADMIN, Role.TENANT_ADMIN, Role.DEVICE_ADMIN}
     ),
 }
 

@@ -108,6 +108,7 @@ class Cause(StrEnum):
     REPEAT = "repeat"  # T-13
     DISABLE = "disable"  # T-15
     ENABLE = "enable"  # T-16
+    DELETE = "delete"  # T-17
     RESET = "reset"  # T-23
     REQUIREMENT_LOST = "requirement_lost"  # T-24
 
@@ -138,6 +139,9 @@ TRANSITIONS: Mapping[tuple[DeviceState | None, Cause], DeviceState] = {
     (_S.ENROLLED, Cause.ENABLE): _S.ENROLLED,
     (_S.REGISTERED, Cause.ENABLE): _S.REGISTERED,
     (_S.PROVISIONED, Cause.ENABLE): _S.PROVISIONED,
+    (_S.ENROLLED, Cause.DELETE): _S.DELETED,
+    (_S.REGISTERED, Cause.DELETE): _S.DELETED,
+    (_S.PROVISIONED, Cause.DELETE): _S.DELETED,
     (_S.REGISTERED, Cause.RESET): _S.ENROLLED,
     (_S.PROVISIONED, Cause.RESET): _S.ENROLLED,
     (_S.PROVISIONED, Cause.REQUIREMENT_LOST): _S.REGISTERED,

@@ -22,6 +22,7 @@ class EventName(StrEnum):
     DEVICE_DEGRADED = "device.degraded"
     DEVICE_DISABLED = "device.disabled"
     DEVICE_ENABLED = "device.enabled"
+    DEVICE_DELETED = "device.deleted"
     DEVICE_RESET = "device.reset"
     DEVICE_ATTRIBUTES_CHANGED = "device.attribute_changed"
     DEVICE_CERTIFICATE_PINNED = "device.certificate_pinned"

@@ -1,4 +1,4 @@
-"""Use cases: disable, enable and reset a device; revoke, hold and release one certificate."""
+"""Use cases: disable, enable, reset, delete a device; revoke, hold, release one certificate."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -103,17 +103,36 @@ class Lifecycle:
             records = _from_here(await uow.certificates.of_device(device_id))
             stage_changes(uow, _each_revoked(records, RevocationReason.SUPERSEDED, now), chronicle)
             await stage_cancellation(uow, device_id, f"the device was reset: {why}", chronicle)
-            for code in await uow.codes.of_device(device_id):
-                if code.is_active(now):
-                    uow.codes.revoke(code, now)
-                    uow.events.append(
-                        chronicle.event(EventName.CODE_REVOKED, device_id, code=code.code_id)
-                    )
+            await _stage_codes_revoked(uow, device_id, chronicle)
             policy = await uow.policy.snapshot()
             made = self._registration.stage_code(uow, policy, move.after, actor)
             uow.devices.save(move.after)
             await uow.commit()
         return move.after, made
+
+    @decided_anew
+    async def delete(self, device_id: str, *, actor: str) -> Device:
+        """End a disabled device (T-17): every certificate revoked, every code dead.
+
+        Its record stays, and its name and identities remain taken.
+        """
+        now = self._clock.now()
+        chronicle = Chronicle(actor=actor, at=now)
+        async with self._registry.unit_of_work() as uow:
+            device = await _device(uow, device_id)
+            move = _moved(device, Cause.DELETE, now)
+            if device.status is DeviceStatus.ENABLED:
+                raise Refused(f"{device.name} is enabled; see 'enroll device disable'")
+            for event in chronicle.moved(move):
+                uow.events.append(event)
+            records = _from_here(await uow.certificates.of_device(device_id))
+            changes = _each_revoked(records, RevocationReason.CESSATION_OF_OPERATION, now)
+            stage_changes(uow, changes, chronicle)
+            await stage_cancellation(uow, device_id, "the device was deleted", chronicle)
+            await _stage_codes_revoked(uow, device_id, chronicle)
+            uow.devices.save(move.after)
+            await uow.commit()
+        return move.after
 
     @decided_anew
     async def revoke(
@@ -162,6 +181,13 @@ class Lifecycle:
             await stage_measures(uow, current.device_id, [change], Chronicle(actor=actor, at=now))
             await uow.commit()
         return change.now
+
+
+async def _stage_codes_revoked(uow: UnitOfWork, device_id: str, chronicle: Chronicle) -> None:
+    for code in await uow.codes.of_device(device_id):
+        if code.is_active(chronicle.at):
+            uow.codes.revoke(code, chronicle.at)
+            uow.events.append(chronicle.event(EventName.CODE_REVOKED, device_id, code=code.code_id))
 
 
 def _checked(reason: str) -> str:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from ca.ceremony import ISSUING
 from enroll.failures import RegistryUnavailable
 from protocols.wire import WireRequest, WireResponse
+from server.api.certificates import Certificates
 from server.api.endpoint import API
 from server.api.enrollment_codes import EnrollmentCodes
 from server.backoff import Backoff
@@ -46,7 +47,10 @@ class Management:
             per_second=limits.failures_recovered_per_second,
             monotonic=time.monotonic,
         )
-        resources = (EnrollmentCodes(office.registration).resource,)
+        resources = (
+            EnrollmentCodes(office.registration).resource,
+            Certificates(office.registry, office.lifecycle).resource,
+        )
         return (
             Mount(prefix="/livez", endpoint=self.live, name="livez"),
             Mount(prefix="/readyz", endpoint=self.ready, name="readyz"),

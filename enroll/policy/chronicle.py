@@ -28,6 +28,7 @@ _MOVES: Mapping[Cause, EventName] = {
     Cause.RE_ENROLL: EventName.DEVICE_RE_ENROLLED,
     Cause.DISABLE: EventName.DEVICE_DISABLED,
     Cause.ENABLE: EventName.DEVICE_ENABLED,
+    Cause.DELETE: EventName.DEVICE_DELETED,
     Cause.RESET: EventName.DEVICE_RESET,
 }
 _TOLD_IF_MOVED = frozenset({Cause.BOOTSTRAP_ISSUED, Cause.OPERATIONAL_ISSUED})

@@ -1,6 +1,5 @@
 """`POST /api/v1/devices/{id}/enrollment-codes`: an MDM system fetches a device's next code."""
 
-import json
 import re
 from datetime import timedelta
 from http import HTTPStatus
@@ -8,8 +7,9 @@ from http import HTTPStatus
 from enroll.access_keys import Permission
 from enroll.registration import CODE_LIFETIME, CodeTerms, Registration, RegistrationError
 from protocols.wire import WireResponse
+from server.api.bodies import read_fields
 from server.api.endpoint import Call, Resource
-from server.api.problems import JSON, Problem, answer
+from server.api.problems import Problem, answer
 from server.times import parse_duration, rfc3339
 
 _KNOWN = frozenset({"ttl", "uses"})
@@ -54,21 +54,7 @@ class EnrollmentCodes:
 
 def _terms(call: Call) -> CodeTerms:
     """Read how long and how often the code is to be good; without a body, as usual."""
-    body = call.wire.body
-    if not body:
-        return CodeTerms()
-    media_type = call.wire.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type != JSON:
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", f"expected {JSON}, or no body"
-        )
-    try:
-        wanted = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Problem(HTTPStatus.BAD_REQUEST, "malformed", "the body is not JSON") from None
-    if not isinstance(wanted, dict) or not wanted.keys() <= _KNOWN:
-        known = ", ".join(sorted(_KNOWN))
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_field", f"known are {known}")
+    wanted = read_fields(call, _KNOWN)
     uses = wanted.get("uses", 1)
     if type(uses) is not int:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "uses", "uses: expected a whole number")

@@ -1,4 +1,4 @@
-"""enroll device: add, list, show, code, disable, enable, reset, approve, reject."""
+"""enroll device: add, list, show, code, disable, enable, reset, delete, approve, reject."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -192,6 +192,30 @@ def reset(
         return {**await _detail(office, after), **_with_code(after, await office.policy(), made)}
 
     _show_code(work(context, run), output)
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    device: Reference,
+    name: Annotated[
+        str, typer.Option("--confirm", metavar="NAME", help="The device's name once more.")
+    ],
+    output: Output = Format.TEXT,
+) -> None:
+    """End a disabled device: revoke all certificates and codes, for good.
+
+    Its record stays, so that its name and identities are nobody else's.
+    """
+
+    async def run(office: Office) -> Data:
+        found = await find_device(office, device)
+        if name != found.name:
+            raise typer.BadParameter(f"--confirm: expected {found.name!r}, the device's name")
+        after = await office.lifecycle.delete(found.device_id, actor=actor())
+        return await _detail(office, after)
+
+    _show_device(work(context, run), output)
 
 
 @app.command()

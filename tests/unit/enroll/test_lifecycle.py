@@ -7,7 +7,7 @@ import pytest
 from enroll.certificates import CertificateStatus, RevocationReason
 from enroll.device import DeviceState, DeviceStatus
 from enroll.events import EnrollmentEvent, EventName
-from enroll.failures import NotFound, Refused
+from enroll.failures import AlreadyTaken, NotFound, Refused
 from enroll.profiles import OnDisable
 from tests.support.arrangements import disable, enable, put_in_state
 from tests.support.builders import a_certificate_record, a_group, a_policy, an_enrollment_profile
@@ -215,6 +215,50 @@ async def test_lifecycle_T23_a_reset_device_that_is_disabled_stays_so() -> None:
 
     assert await statuses(site) == {REVOKED: 1}
     assert (await site.be_refused(by_code("pump-1", code))).finding == "device_disabled"
+
+
+async def test_lifecycle_T17_an_enabled_device_is_not_deleted() -> None:
+    site = await open_site()
+    await site.enroll()
+    device = await site.device()
+
+    with pytest.raises(Refused, match="is enabled"):
+        await site.lifecycle.delete(device.device_id, actor=OPERATOR)
+
+    assert await site.device() == device
+    assert await statuses(site) == {ACTIVE: 1}
+
+
+async def test_lifecycle_T17_with_a_device_goes_all_that_it_has() -> None:
+    site = await open_site()
+    await every_status(site)
+    left_over = await site.code()
+    await disable(site)
+
+    await site.lifecycle.delete((await site.device()).device_id, actor=OPERATOR)
+
+    assert await statuses(site) == {REVOKED: 3}
+    reasons = {each.revocation_reason for each in await site.certificates()}
+    assert reasons == {RevocationReason.CESSATION_OF_OPERATION}
+    assert (await site.device()).state is DeviceState.DELETED
+    events = await site.events()
+    assert len(named(events, EventName.CODE_REVOKED)) == 1
+    (told,) = named(events, EventName.DEVICE_DELETED)
+    assert told.facts == {"before": "registered", "after": "deleted"}
+    assert (await site.be_refused(by_code("pump-1", left_over))).finding == "identity_unknown"
+    with pytest.raises(AlreadyTaken):
+        await site.register()
+
+
+async def test_lifecycle_T17_a_deleted_device_is_deleted_once() -> None:
+    site = await open_site()
+    await site.register()
+    await disable(site)
+    device_id = (await site.device()).device_id
+    await site.lifecycle.delete(device_id, actor=OPERATOR)
+
+    with pytest.raises(Refused, match="is deleted"):
+        await site.lifecycle.delete(device_id, actor=OPERATOR)
 
 
 async def test_lifecycle_T24_a_device_that_loses_what_it_needs_is_degraded() -> None:

@@ -268,3 +268,19 @@ def test_text_for_people_has_a_table_of_certificates(installation: Installation)
 
     assert any(line.split() == ["name", "pump-1"] for line in lines)
     assert any(f"{held.certificate.serial_number:x}" in line for line in lines)
+
+
+def test_interface_a_disabled_device_is_deleted_by_its_name(installation: Installation) -> None:
+    code = installation.json("device", "add", "pump-1", "--serial", "SN-1")["code"]
+    obtain(installation, by_code("pump-1", code))
+
+    enabled = installation.call("device", "delete", "SN-1", "--confirm", "pump-1")
+    installation.run("device", "disable", "pump-1", "--reason", "scrapped")
+    mistaken = installation.call("device", "delete", "SN-1", "--confirm", "SN-1")
+    deleted = installation.json("device", "delete", "SN-1", "--confirm", "pump-1")
+
+    assert (enabled.returncode, mistaken.returncode) == (4, 2)
+    assert "'pump-1'" in mistaken.stderr
+    assert (deleted["state"], deleted["status"]) == ("deleted", "disabled")
+    assert [each["status"] for each in deleted["certificates"]] == ["revoked"]
+    assert installation.json("device", "show", "pump-1")["state"] == "deleted"

@@ -54,7 +54,7 @@ WRONG_USAGE = {
     "certificate revoke xyz --reason superseded --yes": "in hex",
     "certificate show not:hex": "in hex",
     "group set default": "KEY=VALUE",
-    "group set default colour=red": "on_disable, renewal_approval, required_profiles",
+    "group set default colour=red": "on_disable, registration_mode, renewal_approval",
     "group set default required_profiles=none-such": "required_profiles",
     "profile add line-2": "--copy",
     "profile add cacerts --copy bootstrap": "protocol operation",
