@@ -176,7 +176,7 @@ def _wish_from(text: str) -> Wish:
         credential_kind=CredentialKind(document["credential_kind"]),
         credential_id=document["credential_id"],
         key_made_here=document["key_made_here"],
-        key_proven=document["key_proven"],
+        key_proven=document.get("key_proven", True),
         peer_address=document["peer_address"],
         correlation_id=document["correlation_id"],
     )

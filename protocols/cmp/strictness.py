@@ -19,7 +19,7 @@ from protocols.cmp.messages import (
 )
 from protocols.cmp.protection import is_mac
 from protocols.cmp.senders import BySignature, Sender
-from protocols.crmf.messages import CertReqMsg, SignatureProof
+from protocols.crmf.messages import CertReqMsg, PrivateKeyProof, SignatureProof
 from protocols.names import read_name
 
 WINDOW = timedelta(minutes=5)
@@ -65,11 +65,18 @@ def check_extra_certs(message: PKIMessage, sender: Sender, options: CMPOptions) 
 
 
 def check_request(request: CertReqMsg, options: CMPOptions) -> None:
-    """Demand that what is signed is the request itself (RFC 9483 §4.1.1).
+    """Demand that it is signed, and the request itself is (RFC 9483 §4.1.1).
 
-    Raises BAD_PROOF_OF_POSSESSION.
+    The profile has no other proof of an end entity's. Raises BAD_PROOF_OF_POSSESSION.
     """
     proof = request.proof
+    if options.strict and isinstance(proof, PrivateKeyProof):
+        raise EnrollmentError(
+            FailureReason.BAD_PROOF_OF_POSSESSION,
+            "RFC 9483 knows no proof of possession but a signature",
+            finding="pop_method",
+            field="popo",
+        )
     if options.strict and isinstance(proof, SignatureProof) and proof.key_input is not None:
         raise EnrollmentError(
             FailureReason.BAD_PROOF_OF_POSSESSION,

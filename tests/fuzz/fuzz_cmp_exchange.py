@@ -17,13 +17,14 @@ _OLD_CERT_ID = bytes.fromhex("06092b0601050507050105")
 
 
 def fuzz_cmp_exchange(data: bytes) -> None:
-    """Take the octets as a body, a control, a certificate, a whole message, and one within."""
+    """Take the octets as a body, control, proof, certificate, whole message, and one within."""
     signer = _signer()
-    for body_type in (BodyType.KUR, BodyType.CERT_CONF, BodyType.P10CR):
+    for body_type in (BodyType.KUR, BodyType.CERT_CONF, BodyType.P10CR, BodyType.POPDECR):
         _exchange(by_signature(body_type, data, signer=signer))
     _exchange(by_signature(BodyType.KUR, sequence(_an_update(data)), signer=signer))
     request = sequence(_an_update(b"\x05\x00"))
     _exchange(by_signature(BodyType.CR, request, signer=signer, extra_certs=[data]))
+    _exchange(by_signature(BodyType.CR, sequence(_proven_by(data)), signer=signer, pvno=3))
     _exchange(data)
     _exchange(by_signature(BodyType.NESTED, data, signer=signer))
     _exchange(by_signature(BodyType.NESTED, sequence(data), signer=signer))
@@ -75,6 +76,13 @@ def _an_update(old_cert_id: bytes) -> bytes:
     request = sequence(integer(0), sequence(subject, key), controls)
     algorithm, signature = sign(request, a_key())
     return sequence(request, tlv(0xA1, algorithm, tlv(0x03, b"\0", signature)))
+
+
+def _proven_by(proof: bytes) -> bytes:
+    """Make a CertReqMsg for a key that is to prove its possession by these octets."""
+    subject = tlv(0xA5, a_name().public_bytes())
+    key = bytes([0xA6]) + spki_of(a_key())[1:]
+    return sequence(sequence(integer(0), sequence(subject, key)), proof)
 
 
 @cache

@@ -31,7 +31,13 @@ from tests.support.cmp import (
     pbm,
     refusal,
 )
-from tests.support.crmf import a_cert_request, a_crm, a_key_input, signature_over
+from tests.support.crmf import (
+    a_cert_request,
+    a_crm,
+    a_key_input,
+    a_private_key_message,
+    signature_over,
+)
 from tests.support.crmf import a_message as a_request
 from tests.support.csr import a_key, a_name, sequence, tlv
 
@@ -187,6 +193,18 @@ CASES: dict[str, tuple[Callable[[], bytes], FailInfo | None, FailInfo | None]] =
     ),
     "a poposkInput": (
         lambda: by_signature(BodyType.CR, a_key_input_request()),
+        FailInfo.BAD_POP,
+        None,
+    ),
+    "possession to be proven by decryption": (
+        lambda: by_signature(
+            BodyType.CR,
+            sequence(
+                a_private_key_message(
+                    a_cert_request(a_key("rsa-2048"), number=0), "keyEncipherment"
+                )
+            ),
+        ),
         FailInfo.BAD_POP,
         None,
     ),
