@@ -112,6 +112,16 @@ class SignerCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnshownCertificate:
+    """A signature by a certificate that did not come along, and is kept here if it proves anything.
+
+    `matches` tells of one certificate whether its key gives this signature.
+    """
+
+    matches: Callable[[x509.Certificate], bool] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSecretMAC:
     """A MAC over the message under a secret that stays unsaid, and whose secret it is meant to be.
 
@@ -140,7 +150,7 @@ Secret = HTTPBasic | HTTPDigest | ChallengePassword | NamedChallengePassword | S
 NamingSecret = HTTPBasic | HTTPDigest | SharedSecretMAC
 """The secrets that come with the name of whose they are meant to be."""
 
-Credential = ShownCertificate | Secret
+Credential = ShownCertificate | UnshownCertificate | Secret
 
 
 def proving_certificate(credentials: Iterable[Credential]) -> ShownCertificate | None:

@@ -8,6 +8,7 @@ from enroll.credentials import (
     SharedSecretMAC,
     ShownCertificate,
     TLSClientCertificate,
+    UnshownCertificate,
     proving_certificate,
 )
 from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
@@ -25,7 +26,7 @@ def shown_by(
     """Tell the secret and the certificate that were shown. Raises NotAuthenticated."""
     secret: Secret | None = _code_in_request(step)
     for credential in step.request.credentials:
-        if isinstance(credential, ShownCertificate):
+        if isinstance(credential, ShownCertificate | UnshownCertificate):
             continue
         if secret is None:
             secret = credential

@@ -9,7 +9,12 @@ from cryptography.hazmat.primitives import hashes
 
 from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.codes import CodeMatcher
-from enroll.credentials import Credential, SharedSecretMAC, proving_certificate
+from enroll.credentials import (
+    Credential,
+    SharedSecretMAC,
+    UnshownCertificate,
+    proving_certificate,
+)
 from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
 from enroll.orders import Order
 from enroll.ports import Clock, CodeVault, UnitOfWork
@@ -52,17 +57,22 @@ class Recognize:
     ) -> Known:
         """Give what is proven; nothing, where nothing was shown.
 
-        Of many codes those of `likely` ids are tried before all others. Raises Untried,
-        NotAuthenticated for a MAC of no secret, EnrollmentError (CERTIFICATE_REVOKED).
+        Of many codes those of `likely` ids are tried before all others, and a certificate that was
+        not shown is one of them. Raises Untried, NotAuthenticated for a MAC of no secret,
+        EnrollmentError (BAD_MESSAGE_CHECK, CERTIFICATE_REVOKED).
         """
         shown = tuple(credentials)
         mac = next((each for each in shown if isinstance(each, SharedSecretMAC)), None)
         if mac is not None:
             return await self._by_mac(origin, mac, policy, uow, trace, likely)
+        unshown = next((each for each in shown if isinstance(each, UnshownCertificate)), None)
         certificate = proving_certificate(shown)
-        if certificate is None:
+        if unshown is not None:
+            fingerprint = await _kept(unshown, likely, uow, trace)
+        elif certificate is not None:
+            fingerprint = certificate.leaf.fingerprint(hashes.SHA256()).hex()
+        else:
             return Known()
-        fingerprint = certificate.leaf.fingerprint(hashes.SHA256()).hex()
         record = await uow.certificates.by_fingerprint(fingerprint)
         if record is not None and record.status in {
             CertificateStatus.REVOKED,
@@ -111,3 +121,19 @@ class Recognize:
         trace.device = found.device
         trace.passed("shared secret", "known again")
         return Known(credential_ids=frozenset(ids), device_id=found.device.device_id)
+
+
+async def _kept(
+    unshown: UnshownCertificate, likely: AbstractSet[str], uow: UnitOfWork, trace: DecisionTrace
+) -> str:
+    """Find whose signature it is among those who began the exchange. Raises BAD_MESSAGE_CHECK."""
+    for fingerprint in sorted(likely):
+        record = await uow.certificates.by_fingerprint(fingerprint)
+        if record is not None and unshown.matches(record.certificate):
+            return fingerprint
+    trace.failed("client certificate", "neither shown nor kept")
+    raise EnrollmentError(
+        FailureReason.BAD_MESSAGE_CHECK,
+        "the message has no certificate, and none that began its exchange gives the signature",
+        finding="signer_missing",
+    )

@@ -32,7 +32,7 @@ from protocols.cmp.refusals import FaultExchange, refuse
 from protocols.cmp.reply import Reply
 from protocols.cmp.revocations import open_revocations
 from protocols.cmp.salvage import salvage_header
-from protocols.cmp.senders import ByMAC, Sender, by_mac, by_signature
+from protocols.cmp.senders import ByKeptCertificate, ByMAC, Sender, by_mac, by_signature
 from protocols.cmp.services import Services
 from protocols.cmp.strictness import FOLLOWING, check_extra_certs, check_message
 from protocols.cmp.support import open_support
@@ -314,4 +314,8 @@ def _check_grantable(message: PKIMessage) -> None:
 def _sender(message: PKIMessage) -> Sender:
     """Tell who protected the message. Raises EnrollmentError."""
     check_protection(message)
-    return by_mac(message) if is_mac(message) else by_signature(message)
+    if is_mac(message):
+        return by_mac(message)
+    if not message.extra_certs and message.body_type in FOLLOWING:  # RFC 9483 §3.3
+        return ByKeptCertificate(message=message)
+    return by_signature(message)

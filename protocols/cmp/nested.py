@@ -13,7 +13,7 @@ from protocols.cmp.enrollments import Asked
 from protocols.cmp.messages import BodyType, NestedMessageContent, PKIHeader, PKIMessage
 from protocols.cmp.originals import read_originals
 from protocols.cmp.reply import Reply
-from protocols.cmp.senders import ByMAC
+from protocols.cmp.senders import BySignature
 from protocols.limits import DERLimits
 from protocols.wire import Bundle, WireRequest, WireResponse
 
@@ -57,7 +57,7 @@ class Batch:
 def open_nested(asked: Asked, wire: WireRequest, address: Address, limits: DERLimits) -> Bundle:
     """Take out the messages, unchanged, each to be served by itself. Raises EnrollmentError."""
     assert isinstance(asked.body, NestedMessageContent)  # noqa: S101 - the caller tells bodies apart
-    if isinstance(asked.sender, ByMAC):
+    if not isinstance(asked.sender, BySignature):
         raise Malformed("a nested message is signed", finding="wrong_integrity")
     header = asked.message.header
     messages = asked.body.messages

@@ -5,7 +5,12 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from enroll.credentials import Credential, SharedSecretMAC, SignerCertificate
+from enroll.credentials import (
+    Credential,
+    SharedSecretMAC,
+    SignerCertificate,
+    UnshownCertificate,
+)
 from enroll.failures import EnrollmentError, FailureReason
 from protocols.certificates import load_certificate
 from protocols.cmp.macs import MACKey
@@ -69,7 +74,36 @@ class BySignature:
         return SignerCertificate(chain=self.chain)
 
 
-Sender = ByMAC | BySignature
+@dataclass(slots=True, kw_only=True)
+class ByKeptCertificate:
+    """A signature whose certificate did not come along: it began the exchange, and is kept.
+
+    `chain` is that certificate, as soon as it was found.
+    """
+
+    message: PKIMessage
+    chain: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def key(self) -> None:
+        """What protects the answer is a key of ours."""
+
+    @property
+    def credential(self) -> Credential:
+        return UnshownCertificate(matches=self._matches)
+
+    def _matches(self, certificate: x509.Certificate) -> bool:
+        try:
+            if not _is_of(self.message.header, certificate) or not _may_sign(certificate):
+                return False
+            verify_signature(self.message, certificate)
+        except EnrollmentError:
+            return False
+        self.chain = (certificate,)
+        return True
+
+
+Sender = ByMAC | BySignature | ByKeptCertificate
 
 
 def by_mac(message: PKIMessage) -> ByMAC:

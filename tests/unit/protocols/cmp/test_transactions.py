@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from enroll.certificates import CertificateStatus
+from enroll.certificates import CertificateStatus, RevocationReason
 from enroll.device import DeviceState
 from enroll.profiles import Approval
 from protocols.cmp.messages import BodyType
@@ -25,6 +25,7 @@ from tests.support.cmp_conversation import (
 )
 from tests.support.csr import a_name, sequence, tlv
 from tests.support.enrollment import (
+    OPERATOR,
     Ask,
     Held,
     Site,
@@ -344,3 +345,67 @@ async def test_security_P8_a_transaction_is_continued_by_who_began_it(kind: Body
     assert [each.status for each in await site.certificates()] == (
         [] if kind is BodyType.POLL_REQ else [CertificateStatus.PENDING_CONFIRM]
     )
+
+
+async def test_cmp_P4_what_follows_may_come_without_the_certificate() -> None:
+    site = await open_site(a_policy(a_group(renewal_approval=Approval.MANUAL)))
+    _, held = await site.provision("pump-1")
+    client = by_held(site, held, "operational")
+    client.heard = await client.ask(renewal(held))
+    client.extra_certs = ()
+    client.heard = still = await client.send(BodyType.POLL_REQ, POLL)
+    (order,) = await site.orders(pending_only=True)
+    await site.approvals.approve(order.order_id, actor="cli:other")
+
+    client.heard = given = await client.send(BodyType.POLL_REQ, POLL)
+    confirmed = await client.confirm()
+
+    assert still.kind is BodyType.POLL_REP
+    assert (given.kind, given.status) == (BodyType.KUP, 0)
+    assert confirmed.kind is BodyType.PKICONF
+
+
+@pytest.mark.parametrize("what", ["another key", "another name", "another senderKID"])
+async def test_cmp_P4_what_follows_without_a_certificate_is_of_who_began(what: str) -> None:
+    site = await open_site()
+    held, other = await site.enroll("pump-1"), await site.enroll("pump-2")
+    client = by_held(site, held, "operational")
+    await client.ask(by_certificate(held, subject=a_name("pump-1")))
+    client.extra_certs = ()
+    thief = by_held(site, other)
+    if what == "another key":
+        client.protection = thief.protection
+    sender = thief.header.sender if what == "another name" else client.header.sender
+    kid = b"another" if what == "another senderKID" else client.header.sender_kid
+
+    answer = await client.confirm(sender=sender, sender_kid=kid)
+
+    check_refused(answer, "badMessageCheck")
+    assert {each.status for each in await site.certificates()} >= {
+        CertificateStatus.PENDING_CONFIRM
+    }
+
+
+async def test_cmp_P4_a_first_message_shows_its_certificate() -> None:
+    site = await open_site()
+    held = await site.enroll("pump-1")
+    client = by_held(site, held, "operational")
+    client.extra_certs = ()
+
+    answer = await client.ask(by_certificate(held, subject=a_name("pump-1")))
+
+    check_refused(answer, "badMessageCheck")
+
+
+async def test_cmp_P4_a_certificate_that_was_revoked_meanwhile_confirms_nothing() -> None:
+    site = await open_site()
+    held = await site.enroll("pump-1")
+    client = by_held(site, held, "operational")
+    await client.ask(by_certificate(held, subject=a_name("pump-1")))
+    (record,) = [each for each in await site.certificates() if each.der == held.der]
+    await site.lifecycle.revoke(record, RevocationReason.SUPERSEDED, actor=OPERATOR)
+    client.extra_certs = ()
+
+    answer = await client.confirm()
+
+    check_refused(answer, "certRevoked")
