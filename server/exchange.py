@@ -73,8 +73,9 @@ class ProtocolEndpoint:
         except ProtocolViolation as violation:
             return await self._violated(wire, violation)
         except EnrollmentError as error:
-            rejected = await self._pipeline.refuse(self._handler.origin(wire), error)
-            self._note(wire, rejected, self._handler.origin(wire).operation)
+            origin = self._handler.origin(wire)
+            rejected = await self._pipeline.refuse(origin, error)
+            self._note(wire, rejected, origin.operation)
             return self._handler.refuse(wire, rejected)
         match opened:
             case WireResponse():
