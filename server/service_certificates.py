@@ -109,9 +109,10 @@ class ServiceCertificate:
                 self._load()
 
     def _issuer(self) -> Authority | None:
-        """Give the CA that is to sign it, if there is one."""
+        """Give the CA that is to sign it, if there is one and its key is here."""
         authorities = self._works.authorities.now
-        return authorities.next_issuing if self._kind.ahead else authorities.issuing
+        found = authorities.next_issuing if self._kind.ahead else authorities.issuing
+        return found if found is not None and found.issuer is not None else None
 
     def _is_due(self, issuer: Authority, now: datetime) -> bool:
         if not self._identities:
