@@ -89,10 +89,15 @@ class Exchange(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A message that asks what a request should hold, and how the answer is worded."""
+    """A message that asks what a request should hold, and how the answer is worded.
+
+    `answer` may raise EnrollmentError where there is a `refuse`, which words that once it has been
+    recorded.
+    """
 
     inquiry: Inquiry
     answer: Callable[[Described], WireResponse]
+    refuse: Callable[[Rejected], WireResponse] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,8 +94,16 @@ class ProtocolEndpoint:
             described = await self._pipeline.inquiries(question.inquiry)
         except EnrollmentError as error:
             return self._handler.refuse(wire, _unanswered(wire, error))
+        try:
+            answer = question.answer(described)
+        except EnrollmentError as error:
+            if question.refuse is None:
+                raise
+            rejected = await self._pipeline.refuse(question.inquiry.origin, error)
+            self._note(wire, rejected, question.inquiry.origin.operation)
+            return question.refuse(rejected)
         refused = described.refused
-        if refused is None:
+        if refused is None or described.is_member:
             self._backoff.succeeded(wire.peer_address)
         else:
             self._slow_down(wire, refused.reason, refused.finding)
@@ -108,7 +116,7 @@ class ProtocolEndpoint:
                 detail=refused.detail,
                 peer=wire.peer_address,
             )
-        return question.answer(described)
+        return answer
 
     async def _unbundle(self, wire: WireRequest, bundle: Bundle) -> WireResponse:
         """Serve each message by itself, one after the other, where its bearer may bring it.

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from enroll.failures import EnrollmentError, Malformed
+from enroll.failures import Malformed
 from enroll.request import Inquiry
-from enroll.result import Described, Rejected
+from enroll.result import Described
 from protocols import der
 from protocols.cmp.encode import (
     encode_certificates,
@@ -68,24 +68,22 @@ def open_support(asked: Asked, services: Services, info_type: bytes | None) -> Q
     return Question(
         inquiry=Inquiry(origin=asked.origin, credentials=(asked.sender.credential,)),
         answer=partial(_tell, asked=asked, services=services, info_type=info_type),
+        refuse=lambda rejected: asked.reply.error(rejected, key_for(rejected, asked.sender)),
     )
 
 
 def _tell(
     described: Described, *, asked: Asked, services: Services, info_type: bytes | None
 ) -> WireResponse:
+    """Answer who is proven. Raises EnrollmentError."""
     assert isinstance(asked.body, GenMsgContent)  # noqa: S101 - the caller tells bodies apart
-    try:
-        if described.refused is not None and not described.is_member:
-            raise described.refused
-        _check_types(asked.body.infos, info_type)
-        if described.profile.cmp.strict:
-            _check_only_one(asked.body.infos)
-        telling = Telling(described=described, services=services)
-        body = answer_to(asked.body.infos, telling)
-    except EnrollmentError as error:
-        rejected = _rejected(error, asked)
-        return asked.reply.error(rejected, key_for(rejected, asked.sender))
+    if described.refused is not None and not described.is_member:
+        raise described.refused
+    infos = asked.body.infos
+    _check_types(infos, info_type)
+    if described.profile.cmp.strict:
+        _check_only_one(infos)
+    body = answer_to(infos, Telling(described=described, services=services))
     return asked.reply.send(body, key=asked.sender.key)
 
 
@@ -121,16 +119,6 @@ def _check_only_one(infos: tuple[InfoTypeAndValue, ...]) -> None:
     """Demand one question, and one that has an answer (RFC 9483 §4.3). Raises Malformed."""
     if len(infos) != 1 or infos[0].info_type not in _ANSWERS:
         raise Malformed("a genm asks for one thing that is known", finding="question_count")
-
-
-def _rejected(error: EnrollmentError, asked: Asked) -> Rejected:
-    return Rejected(
-        reason=error.reason,
-        correlation_id=asked.origin.correlation_id,
-        detail=error.detail,
-        finding=error.finding,
-        field=error.field,
-    )
 
 
 _Tell = Callable[[bytes | None, Telling], InfoTypeAndValue]

@@ -178,6 +178,17 @@ async def test_cmp_O7_the_same_thing_is_told_once_in_a_message() -> None:
     check_refused(answer, "badRequest")
 
 
+async def test_cmp_O7_what_is_refused_is_recorded_and_what_is_told_is_not() -> None:
+    site = await open_site()
+    client = await a_client(site)
+
+    await client.send(BodyType.GENM, sequence(ask(CA_CERTS)))
+    await client.send(BodyType.GENM, sequence(ask(CA_CERTS, ANYTHING)))
+
+    (attempt,) = await site.attempts()
+    assert (attempt.operation, attempt.finding) == ("genm", "info_value")
+
+
 async def test_cmp_O7_a_language_that_is_not_written_here_is_an_error() -> None:
     client = await a_client(await open_site())
     offered = sequence(tlv(0x0C, b"de"), tlv(0x0C, b"enx"))
@@ -268,6 +279,9 @@ async def test_cmp_O7_who_proves_nothing_is_told_nothing() -> None:
     for each in answers:
         check_refused(each, "badMessageCheck")
         verify_signature(decode(each.octets), a_message_signer().certificate)
+    attempts = await site.attempts()
+    assert {each.operation for each in attempts} == {"genm"}
+    assert len(attempts) == len(answers)
 
 
 async def test_cmp_O7_a_code_that_was_used_proves_nothing() -> None:
