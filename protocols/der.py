@@ -56,6 +56,19 @@ def split(content: bytes) -> list[Element]:
     return elements
 
 
+def only(content: bytes, tag: int) -> Element | None:
+    """Give the one element that such a content is, if it is one, and of this tag below 31."""
+    if not content or content[0] != tag:
+        return None
+    begin, length = 2, content[1]
+    if length >= _LONG_FORM:
+        begin += length & 0x7F
+        length = int.from_bytes(content[2:begin])
+    if begin + length != len(content):
+        return None
+    return _new(Element, (tag, content[begin:], content))
+
+
 def encode(tag: int, *parts: bytes) -> bytes:
     """Make one element of a tag below 31 and the parts of its content."""
     content = b"".join(parts)

@@ -87,10 +87,10 @@ def parts_of(element: der.Element, what: str) -> list[der.Element]:
 
 def inner_of(element: der.Element, tag: int, what: str) -> der.Element:
     """Take an explicit tag off: there is one element inside, of this tag."""
-    inner = der.split(element.content)
-    if [each.tag for each in inner] != [tag]:
+    inner = der.only(element.content, tag)
+    if inner is None:
         raise Malformed(f"there is something else where {what} should be")
-    return inner[0]
+    return inner
 
 
 def texts_of(sequence: der.Element) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def _body_type(body: der.Element) -> BodyType:
     number = body.tag & 0x1F
     if body.tag & 0xE0 != _CONSTRUCTED_CONTEXT or number > _LAST_BODY:
         raise Malformed("the body of the PKIMessage is of no type that there is")
-    if len(der.split(body.content)) != 1:
+    if not body.content or der.only(body.content, body.content[0]) is None:
         raise Malformed("the body of the PKIMessage is not one element")
     return BodyType(number)
 
@@ -209,10 +209,10 @@ def check_sender(sender: der.Element) -> None:
     """Demand a name of good form, for every answer repeats it (RFC 9483 §5.1)."""
     if sender.tag in _TEXT_NAMES and sender.content.isascii():
         return
-    names = der.split(sender.content) if sender.tag == DIRECTORY_NAME else []
-    if [each.tag for each in names] != [der.SEQUENCE]:
+    name = der.only(sender.content, der.SEQUENCE) if sender.tag == DIRECTORY_NAME else None
+    if name is None:
         raise Malformed("the sender is neither a directoryName nor an address")
-    for relative in der.split(names[0].content):
+    for relative in der.split(name.content):
         attributes = der.split(relative.content) if relative.tag == der.SET else []
         if not attributes or not all(_is_attribute(each) for each in attributes):
             raise Malformed("the sender's directoryName is no Name")
@@ -230,7 +230,12 @@ def _optional(elements: list[der.Element]) -> dict[int, der.Element]:
         number = each.tag - _CONSTRUCTED_CONTEXT
         if not last < number < len(_OPTIONAL):
             raise Malformed("a PKIHeader holds a field that must not be there, or not so")
-        fields[number] = inner_of(each, _OPTIONAL[number], f"field [{number}] of PKIHeader")
+        inner = der.only(each.content, _OPTIONAL[number])
+        if inner is None:
+            raise Malformed(
+                f"there is something else where field [{number}] of PKIHeader should be"
+            )
+        fields[number] = inner
         last = number
     return fields
 

@@ -147,9 +147,9 @@ def _derive(header: PKIHeader, secret: bytes) -> MACKey:
     assert header.protection_alg is not None  # noqa: S101 - told apart by it
     (outer,) = der.split(header.protection_alg)
     _, *parameters = der.split(outer.content)
-    fields = der.split(parameters[0].content) if len(parameters) == 1 else []
-    tags = [each.tag for each in fields]
-    if tags not in (_WITHOUT_CONTEXT, _WITH_CONTEXT) or parameters[0].tag != der.SEQUENCE:
+    is_one = [each.tag for each in parameters] == [der.SEQUENCE]
+    fields = der.split(parameters[0].content) if is_one else []
+    if [each.tag for each in fields] not in (_WITHOUT_CONTEXT, _WITH_CONTEXT):
         raise Malformed("the parameters of KemBasedMac cannot be read", finding="mac_parameters")
     kdf, *context, length, mac = fields
     digest = _HASHES.get(kdf.whole)

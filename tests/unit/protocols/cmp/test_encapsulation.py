@@ -321,7 +321,15 @@ async def test_cmp_P6_parameters_that_are_not_served_are_bad_alg(
 
 
 @pytest.mark.parametrize(
-    "parameters", [b"", b"\x05\x00", sequence(), sequence(integer(1)), sequence(HKDF_SHA256)]
+    "parameters",
+    [
+        b"",
+        b"\x05\x00",
+        tlv(0x04, b"\x30\x85 no DER"),
+        sequence(),
+        sequence(integer(1)),
+        sequence(HKDF_SHA256),
+    ],
 )
 async def test_security_P14_parameters_of_a_kem_mac_of_another_form_are_refused(
     parameters: bytes,
