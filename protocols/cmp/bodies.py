@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from enroll.failures import Malformed
 from protocols import der
-from protocols.cmp.decode import guarded, infos_of, inner_of, parts_of, read_message, texts_of
+from protocols.cmp.decode import guarded, infos_of, inner_of, parts_of, texts_of
 from protocols.cmp.messages import (
     Body,
     BodyType,
@@ -24,7 +24,7 @@ from protocols.cmp.messages import (
     RevDetails,
     RevReqContent,
 )
-from protocols.crmf.decode import read_message as read_request
+from protocols.crmf.decode import read_message
 from protocols.crmf.template import read_template
 from protocols.limits import DEFAULT_LIMITS, DERLimits
 from protocols.request_attributes import extension_values
@@ -63,7 +63,7 @@ def decode_body(message: PKIMessage, limits: DERLimits = DEFAULT_LIMITS) -> Body
 def _requests(content: der.Element, limits: DERLimits) -> CertReqMessages:
     del limits
     messages = _several(content, "CertReqMessages")
-    return CertReqMessages(messages=tuple(read_request(each) for each in messages))
+    return CertReqMessages(messages=tuple(read_message(each) for each in messages))
 
 
 def _pkcs10(content: der.Element, limits: DERLimits) -> CertificationRequest:
@@ -182,10 +182,9 @@ def _error(content: der.Element, limits: DERLimits) -> ErrorMsgContent:
 def _nested(content: der.Element, limits: DERLimits) -> NestedMessageContent:
     del limits
     messages = _several(content, "NestedMessageContent")
-    return NestedMessageContent(
-        messages=tuple(read_message(each) for each in messages),
-        octets=tuple(each.whole for each in messages),
-    )
+    if any(each.tag != der.SEQUENCE for each in messages):
+        raise Malformed("there is something else where a PKIMessage should be")
+    return NestedMessageContent(messages=tuple(each.whole for each in messages))
 
 
 def _several(content: der.Element, what: str, *, least: int = 1) -> list[der.Element]:

@@ -64,7 +64,7 @@ def decode(message: bytes, limits: DERLimits = DEFAULT_LIMITS) -> PKIMessage:
     def read() -> PKIMessage:
         check_der(message, limits)
         (outer,) = der.split(message)
-        return read_message(outer)
+        return _message(outer)
 
     return guarded(read)
 
@@ -118,8 +118,7 @@ def _info(element: der.Element) -> InfoTypeAndValue:
     )
 
 
-def read_message(outer: der.Element) -> PKIMessage:
-    """Read a message within what has passed `check_der`. Raises Malformed, ValueError."""
+def _message(outer: der.Element) -> PKIMessage:
     parts = parts_of(outer, "PKIMessage")
     if len(parts) < 2:  # noqa: PLR2004 - header and body
         raise Malformed("a PKIMessage has a header and a body")

@@ -268,10 +268,9 @@ class ErrorMsgContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NestedMessageContent:
-    """RFC 9810 §5.1.3.5: messages, and the same as they came; of none is the body read yet."""
+    """RFC 9810 §5.1.3.5: messages as they came; whether they are any is theirs to tell."""
 
-    messages: tuple[PKIMessage, ...]
-    octets: tuple[bytes, ...] = field(repr=False)
+    messages: tuple[bytes, ...] = field(repr=False)
 
 
 Body = (

@@ -8,11 +8,13 @@ from enroll.request import RelayRequest
 from enroll.result import Rejected
 from protocols.cmp.addresses import Address, without_operation
 from protocols.cmp.bodies import decode_body
+from protocols.cmp.decode import decode
 from protocols.cmp.encode import encode_nested
 from protocols.cmp.enrollments import Asked
 from protocols.cmp.messages import BodyType, NestedMessageContent, PKIHeader, PKIMessage
 from protocols.cmp.originals import read_originals
 from protocols.cmp.reply import Reply
+from protocols.cmp.salvage import salvage_header
 from protocols.cmp.senders import BySignature
 from protocols.limits import DERLimits
 from protocols.wire import Bundle, WireRequest, WireResponse
@@ -30,18 +32,27 @@ DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """A message within another; one that cannot be read has a header to answer to, and no more."""
+
+    octets: bytes
+    header: PKIHeader
+    message: PKIMessage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """How the answers to a batch go back: in one nested message, in the order of the requests."""
 
     reply: Reply
-    messages: tuple[PKIMessage, ...]
+    requests: tuple[PKIHeader, ...]
     correlation_id: str
 
     def gather(self, answers: Sequence[WireResponse]) -> WireResponse:
-        given = zip(self.messages, answers, strict=True)
+        given = zip(self.requests, answers, strict=True)
         return self.reply.send(encode_nested([self._message(*each) for each in given]))
 
-    def _message(self, request: PKIMessage, answer: WireResponse) -> bytes:
+    def _message(self, request: PKIHeader, answer: WireResponse) -> bytes:
         """Give the answer; what HTTP alone would say is said by an error (RFC 9483 §5.2.2.2)."""
         if answer.status == 200:  # noqa: PLR2004 - every PKIMessage is sent so
             return answer.body
@@ -51,7 +62,7 @@ class Batch:
             detail=f"the message alone would have been answered by HTTP status {answer.status}",
             finding="not_answered",
         )
-        return replace(self.reply, request=request.header).error(rejected).body
+        return replace(self.reply, request=request).error(rejected).body
 
 
 def open_nested(asked: Asked, wire: WireRequest, address: Address, limits: DERLimits) -> Bundle:
@@ -60,23 +71,25 @@ def open_nested(asked: Asked, wire: WireRequest, address: Address, limits: DERLi
     if not isinstance(asked.sender, BySignature):
         raise Malformed("a nested message is signed", finding="wrong_integrity")
     header = asked.message.header
-    messages = asked.body.messages
-    _check_bounds(asked.body, limits)
-    _check_originals(header, messages, limits)
-    is_batch = not _adds_protection(header, messages)
+    held = _read(asked.body, limits)
+    _check_bounds(held, limits)
+    requests = tuple(each.header for each in held)
+    _check_originals(header, requests, limits)
+    is_batch = not _adds_protection(header, requests)
     if is_batch:
-        _check_batch(header, messages, address)
-    batch = Batch(reply=asked.reply, messages=messages, correlation_id=wire.correlation_id)
+        _check_batch(header, requests, address)
+    batch = Batch(reply=asked.reply, requests=requests, correlation_id=wire.correlation_id)
+    path = without_operation(wire.path) if address.operation is BodyType.NESTED else wire.path
     return Bundle(
         relay=RelayRequest(origin=asked.origin, signer=asked.sender.credential),
         messages=tuple(
             replace(
                 wire,
-                path=_path(wire.path, address),
-                body=octets,
+                path=path,
+                body=each.octets,
                 correlation_id=f"{wire.correlation_id}.{number}",
             )
-            for number, octets in enumerate(asked.body.octets, 1)
+            for number, each in enumerate(held, 1)
         ),
         gather=batch.gather if is_batch else _the_one,
     )
@@ -88,33 +101,58 @@ def _the_one(answers: Sequence[WireResponse]) -> WireResponse:
     return answer
 
 
-def _check_bounds(content: NestedMessageContent, limits: DERLimits) -> None:
+def _read(content: NestedMessageContent, limits: DERLimits) -> tuple[_Held, ...]:
+    return tuple(_held(each, limits) for each in content.messages)
+
+
+def _held(octets: bytes, limits: DERLimits) -> _Held:
+    """Read a message; a fault in it is not one of what holds it. Raises Malformed."""
+    try:
+        message = decode(octets, limits)
+    except EnrollmentError:
+        header = salvage_header(octets, limits)
+        if header is None:
+            raise
+        return _Held(octets=octets, header=header)
+    return _Held(octets=octets, header=message.header, message=message)
+
+
+def _check_bounds(held: Sequence[_Held], limits: DERLimits) -> None:
     """Look how deep it goes, and how many there are. Raises Malformed."""
-    if _count(content, limits, DEPTH) > MAXIMUM_MESSAGES:
+    if _count(held, limits, DEPTH) > MAXIMUM_MESSAGES:
         raise Malformed(
             f"a nested message brings {MAXIMUM_MESSAGES} messages at most", finding="nested_depth"
         )
 
 
-def _count(content: NestedMessageContent, limits: DERLimits, depth: int) -> int:
-    count = len(content.messages)
-    for each in content.messages:
-        if each.body_type is BodyType.NESTED:
-            if depth == 1:
-                raise Malformed(
-                    f"messages lie more than {DEPTH} deep in one another", finding="nested_depth"
-                )
-            held = decode_body(each, limits)
-            assert isinstance(held, NestedMessageContent)  # noqa: S101 - by its type; for the type checker
-            count += _count(held, limits, depth - 1)
+def _count(held: Sequence[_Held], limits: DERLimits, depth: int) -> int:
+    count = len(held)
+    for each in held:
+        if each.message is None or each.message.body_type is not BodyType.NESTED:
+            continue
+        if depth == 1:
+            raise Malformed(
+                f"messages lie more than {DEPTH} deep in one another", finding="nested_depth"
+            )
+        count += _count(_within(each.message, limits), limits, depth - 1)
     return count
 
 
-def _adds_protection(header: PKIHeader, messages: Sequence[PKIMessage]) -> bool:
+def _within(message: PKIMessage, limits: DERLimits) -> tuple[_Held, ...]:
+    """Give what a nested message holds; none where it will be refused when its turn comes."""
+    try:
+        content = decode_body(message, limits)
+        assert isinstance(content, NestedMessageContent)  # noqa: S101 - by its type; for the type checker
+        return _read(content, limits)
+    except EnrollmentError:
+        return ()
+
+
+def _adds_protection(header: PKIHeader, requests: Sequence[PKIHeader]) -> bool:
     """Tell whether it is its one message once more, by transactionID and senderNonce (cmp-N1)."""
-    if len(messages) != 1:
+    if len(requests) != 1:
         return False
-    inner = messages[0].header
+    (inner,) = requests
     same_transaction = inner.transaction_id == header.transaction_id
     same_nonce = inner.sender_nonce == header.sender_nonce
     if same_transaction is not same_nonce:
@@ -125,14 +163,14 @@ def _adds_protection(header: PKIHeader, messages: Sequence[PKIMessage]) -> bool:
     return same_transaction
 
 
-def _check_batch(header: PKIHeader, messages: Sequence[PKIMessage], address: Address) -> None:
+def _check_batch(header: PKIHeader, requests: Sequence[PKIHeader], address: Address) -> None:
     """Demand that every message of a batch has ids of its own (cmp-N2). Raises EnrollmentError."""
     if address.operation not in {None, BodyType.NESTED}:
         raise Malformed(
             "a batch came to the address of one operation", finding="body_of_another_operation"
         )
-    transactions = _given(each.header.transaction_id for each in messages)
-    nonces = _given(each.header.sender_nonce for each in messages)
+    transactions = _given(each.transaction_id for each in requests)
+    nonces = _given(each.sender_nonce for each in requests)
     if header.transaction_id in transactions:
         raise Malformed(
             "a batch has the transactionID of a message in it", finding="nested_transaction"
@@ -147,12 +185,11 @@ def _check_batch(header: PKIHeader, messages: Sequence[PKIMessage], address: Add
         raise Malformed("a senderNonce is there twice", finding="sender_nonce")
 
 
-def _check_originals(header: PKIHeader, messages: Sequence[PKIMessage], limits: DERLimits) -> None:
+def _check_originals(header: PKIHeader, requests: Sequence[PKIHeader], limits: DERLimits) -> None:
     """Demand the originals of all messages, in their order, or of none (cmp-N4)."""
-    for original, message in zip(
-        read_originals(header, len(messages), limits), messages, strict=False
-    ):
-        if original.header.transaction_id != message.header.transaction_id:
+    originals = read_originals(header, len(requests), limits)
+    for original, request in zip(originals, requests, strict=False):
+        if original.header.transaction_id != request.transaction_id:
             raise Malformed(
                 "the originals are not in the order of the messages", finding="original_count"
             )
@@ -160,8 +197,3 @@ def _check_originals(header: PKIHeader, messages: Sequence[PKIMessage], limits: 
 
 def _given(values: Iterable[bytes | None]) -> list[bytes]:
     return [each for each in values if each is not None]
-
-
-def _path(path: str, address: Address) -> str:
-    """Give where a message within belongs: a label that means the batch is not its own."""
-    return without_operation(path) if address.operation is BodyType.NESTED else path

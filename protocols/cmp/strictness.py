@@ -87,7 +87,8 @@ def check_request(request: CertReqMsg, options: CMPOptions) -> None:
 
 
 def _check_recipient_nonce(message: PKIMessage) -> None:
-    if message.body_type not in FOLLOWING and message.header.recip_nonce is not None:
+    follows = message.body_type in {*FOLLOWING, BodyType.NESTED}
+    if not follows and message.header.recip_nonce is not None:
         raise Malformed(
             "the first message of a transaction has a recipNonce", finding="recipient_nonce_unasked"
         )

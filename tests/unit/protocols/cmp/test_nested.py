@@ -12,11 +12,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from enroll.certificates import CertificateStatus
 from enroll.device import DeviceState
+from enroll.options import CMPOptions
+from protocols import der
 from protocols.cmp.decode import decode
 from protocols.cmp.messages import BodyType
 from protocols.cmp.nested import MAXIMUM_MESSAGES
 from protocols.cmp.protection import verify_signature
 from protocols.wire import WireResponse
+from tests.support.approvals import a_manual_group
 from tests.support.builders import a_group
 from tests.support.cmp import integer
 from tests.support.cmp_conversation import (
@@ -33,7 +36,7 @@ from tests.support.cmp_conversation import (
 )
 from tests.support.crmf import a_cert_request, vouched
 from tests.support.csr import a_key, a_name, sequence, tlv
-from tests.support.enrollment import Held, Site, a_new_key, by_code, renewal
+from tests.support.enrollment import OPERATOR, Held, Site, a_new_key, by_code, renewal
 from tests.support.registration_authorities import A_RA, RA_KEY, a_site, appoint, factory
 
 NAMES = ("unit-1", "unit-2", "unit-3")
@@ -260,6 +263,56 @@ async def test_cmp_N2_a_fault_of_one_message_is_told_within() -> None:
 
     for each, bit in zip(answers, ["badSenderNonce", "badDataFormat", "badRequest"], strict=True):
         check_refused(each, bit)
+
+
+async def test_cmp_N2_a_message_that_cannot_be_read_is_answered_within() -> None:
+    site = await a_line()
+    station = a_station(site)
+    good, other = await an_ir_of(site, "unit-1"), await an_ir_of(site, "unit-2")
+    parts = [each.whole for each in der.split(der.split(other)[0].content)]
+    odd = sequence(*parts, sequence())
+
+    given, refused = taken_apart(await post(station, batch(station, [good, odd])))
+    alone = await post(station, added(station, other))
+
+    assert (given.kind, given.status) == (BodyType.IP, 0)
+    check_refused(refused, "badDataFormat")
+    sent = decode(other).header
+    assert (refused.header.transaction_id, refused.header.recip_nonce) == (
+        sent.transaction_id,
+        sent.sender_nonce,
+    )
+    assert alone.status == 0
+
+
+async def test_cmp_N2_what_waits_is_polled_for_in_a_batch() -> None:
+    site = await a_line(factory(), a_manual_group())
+    station = a_station(site)
+    client, message = await an_ir(site)
+    (client.heard,) = taken_apart(await post(station, batch(station, [message])))
+    (order,) = await site.orders(pending_only=True)
+    await site.approvals.approve(order.order_id, actor=OPERATOR)
+
+    poll = client.message(BodyType.POLL_REQ, sequence(sequence(integer(0))))
+    (given,) = taken_apart(await post(station, batch(station, [poll], transaction_id=bytes(16))))
+
+    assert (client.heard.status, given.kind, given.status) == (3, BodyType.IP, 0)
+
+
+async def test_cmp_N2_a_strict_profile_takes_nested_messages() -> None:
+    site = await a_line()
+    await site.change_policy(bootstrap={"cmp": CMPOptions(strict=True)})
+    station = by_held(site, await appoint(site, "station"))
+    now = {"message_time": site.clock.now()}
+    client, message = await an_ir(site, "pump-1", **now)
+
+    given = await post(station, added(station, message, recip_nonce=bytes(16), **now))
+    (again,) = taken_apart(await post(station, batch(station, [message], **now)))
+    by_mac = await post(client, added(client, message, **now))
+
+    assert (given.kind, again.kind) == (BodyType.IP, BodyType.IP)
+    assert {given.status, again.status} <= {0, 1}
+    check_refused(by_mac, "wrongIntegrity")
 
 
 async def test_cmp_N2_a_batch_of_one_is_answered_as_a_batch() -> None:

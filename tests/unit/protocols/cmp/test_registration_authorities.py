@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding
+from pyasn1.codec.der import encoder
 
 from enroll.device import DeviceState
 from enroll.policy.profiles import PolicyError, check_certificate_profile
+from enroll.profiles import KeyAlgorithm
 from enroll.trust import CMC_RA
 from protocols.cmp.messages import BodyType
 from tests.support.approvals import a_manual_group
@@ -58,7 +61,7 @@ def content(kind: BodyType, name: str = "unit-1", key: Key | None = None) -> byt
     return sequence(a_crm(key, number=0, subject=a_name(name)))
 
 
-def vouched_for(name: str = "unit-1", key: Key | None = None) -> bytes:
+def vouched_for(name: str = "unit-1", key: Any = None) -> bytes:
     """Word a request whose key nobody proves to hold."""
     request = a_cert_request(key or a_new_key(), number=0, subject=a_name(name))
     return sequence(vouched(request))
@@ -300,3 +303,32 @@ async def test_an_authority_polls_for_what_a_person_has_to_decide() -> None:
     given = await station.send(BodyType.POLL_REQ, sequence(sequence(integer(0))))
 
     assert (waiting.status, given.kind, given.status) == (3, BodyType.IP, 0)
+
+
+async def test_cmp_N3_an_authority_asks_for_no_key_of_others() -> None:
+    site = await a_line()
+    station = by_held(site, held(A_RA))
+    bare = a_cert_request(None, number=0, subject=a_name("unit-1"))
+
+    answer = await station.send(BodyType.CR, sequence(sequence(encoder.encode(bare))), pvno=3)
+
+    check_refused(answer, "notAuthorized")
+    assert not await site.certificates("unit-1")
+
+
+@pytest.mark.parametrize("takes", [True, False], ids=["of the profile", "of another profile"])
+async def test_cmp_P17_an_authority_vouches_for_a_key_that_cannot_sign(
+    takes: bool,  # noqa: FBT001 - a column of the table above
+) -> None:
+    profile = [a_certificate_profile(key_algorithms=frozenset(KeyAlgorithm))] if takes else []
+    site = await a_line(factory(), *profile)
+    station = by_held(site, held(A_RA))
+    key = x25519.X25519PrivateKey.generate()
+
+    answer = await station.send(BodyType.IR, vouched_for(key=key))
+
+    if takes:
+        given = x509.load_der_x509_certificate(answer.certificate)
+        assert given.public_key() == key.public_key()
+    else:
+        check_refused(answer, "badCertTemplate")
