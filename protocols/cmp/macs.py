@@ -12,7 +12,7 @@ from protocols.public_keys import unsupported
 # RFC 9045 §4 gives the fewest iterations and the shortest salt. The most are ours: an unproven
 # caller chooses them, and they are judged before anything is derived. A round is what an iteration
 # takes for a block of the key, by a hash of 32-bit words; by one of 64-bit words it is two. A
-# message is tried with five secrets at most, and costs no more than 50 ms on an old processor.
+# message is tried with six secrets at most, and costs no more than 50 ms on an old processor.
 PBM_ITERATIONS = range(100, 10_000 + 1)
 PBKDF2_ITERATIONS = range(100, 15_000 + 1)
 PBM_ROUNDS = PBM_ITERATIONS[-1]
