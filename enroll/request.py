@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 
@@ -28,6 +28,18 @@ class Operation(StrEnum):
     INITIAL = "initial"
     RENEWAL = "renewal"
     BY_CERTIFICATE = "by_certificate"
+
+
+class Acknowledgement(StrEnum):
+    """Whether a sender is to say that its certificate came and is right (see `Confirmation`).
+
+    NONE: its protocol has no word for it. WAIVED: it asks that it need not, and need not where the
+    profile allows it. DUE: it is to, within the profile's `confirm_timeout`.
+    """
+
+    NONE = "none"
+    WAIVED = "waived"
+    DUE = "due"
 
 
 def accepted_credentials(
@@ -106,8 +118,7 @@ class EnrollmentRequest:
     `channel` is the TLS connection that it came over, where its protocol can be bound to one.
     With a `key_wish` a key is made for it.
     `reference` is the protocol's own id of the transaction, where it has one: an order that the
-    request opens is found by it. With `confirm_within` its sender is to say within that time that
-    the certificate came and is right (see `Confirmation`). `possession_vouched`: nothing proves
+    request opens is found by it. `possession_vouched`: nothing proves
     possession of the key but the sender's word, which is good from a registration authority only.
     `issuer` names the CA that is to issue where that is not the present one but the next.
     """
@@ -119,7 +130,7 @@ class EnrollmentRequest:
     reference: str | None = None
     channel: Channel | None = None
     key_wish: KeyWish | None = None
-    confirm_within: timedelta | None = None
+    acknowledgement: Acknowledgement = Acknowledgement.NONE
     possession_vouched: bool = False
     issuer: str | None = None
 
@@ -152,7 +163,7 @@ class PollRequest:
     spki_sha256: str | None = None
     credential_id: str | None = None
     credentials: tuple[Credential, ...] = ()
-    confirm_within: timedelta | None = None
+    acknowledgement: Acknowledgement = Acknowledgement.NONE
     issuer: str | None = None
     key_recipient: WantedRecipient | None = None
     for_holder: bool = False

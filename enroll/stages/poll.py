@@ -100,7 +100,7 @@ def fulfilling(order: Order, poll: PollRequest) -> EnrollmentRequest:
         certificate_request=decode_wish(wish),
         credentials=poll.credentials,
         reference=poll.reference,
-        confirm_within=poll.confirm_within,
+        acknowledgement=poll.acknowledgement,
         issuer=poll.issuer,
         key_wish=(
             KeyWish(spki=wish.spki, recipient=poll.key_recipient) if wish.key_made_here else None

@@ -1,7 +1,7 @@
 """Store the certificate, move the device and write the events: one transaction."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from enroll.certificates import CertificateRecord, CertificateStatus
@@ -23,7 +23,8 @@ from enroll.policy.slots import (
     superseded,
 )
 from enroll.ports import Clock, UnitOfWork
-from enroll.request import EnrollmentRequest
+from enroll.profiles import EnrollmentProfile
+from enroll.request import Acknowledgement, EnrollmentRequest
 from enroll.spent import stage_use
 from enroll.steps import Repeated, Signed, ThirdPartyCertificate
 from enroll.trace import DecisionTrace
@@ -151,13 +152,21 @@ def _changes(step: Signed, now: datetime) -> tuple[Change, ...]:
     return changes
 
 
+def _confirm_within(request: EnrollmentRequest, profile: EnrollmentProfile) -> timedelta | None:
+    """Tell how long its owner's word is awaited; the profile is the one that issues."""
+    waived = request.acknowledgement is Acknowledgement.WAIVED and profile.cmp.implicit_confirm
+    if waived or request.acknowledgement is Acknowledgement.NONE:
+        return None
+    return profile.confirm_timeout
+
+
 def _record(step: Signed, now: datetime, *, fills_slot: bool) -> CertificateRecord:
     authorized = step.planned.authorized
     authenticated = authorized.identified.authenticated
     request = authenticated.addressed.request
     order = step.planned.order
     template = authorized.certificate_profile
-    within = request.confirm_within
+    within = _confirm_within(request, authenticated.addressed.profile)
     if within is None and not request.certificate_request.key_proven:
         raise AssertionError("possession that is not proven is proven by a confirmation")
     is_taken = fills_slot and within is None

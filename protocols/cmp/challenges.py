@@ -4,7 +4,7 @@ import hmac
 from dataclasses import dataclass
 
 from enroll.failures import FailureReason, Malformed
-from enroll.request import Confirmation, PollRequest
+from enroll.request import Acknowledgement, Confirmation, PollRequest
 from enroll.result import EnrollmentResult, Rejected
 from protocols.cmp.enrollments import Asked
 from protocols.cmp.exchanges import CertificateExchange, key_for
@@ -74,7 +74,7 @@ def open_response(
             origin=asked.origin,
             reference=reference_of(asked),
             credentials=(asked.sender.credential,),
-            confirm_within=terms.profile.confirm_timeout,
+            acknowledgement=Acknowledgement.DUE,
             for_holder=True,
         ),
         reply=asked.reply,

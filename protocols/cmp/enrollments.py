@@ -11,7 +11,13 @@ from enroll.failures import (
     Malformed,
     NotAuthorized,
 )
-from enroll.request import CertificateRequest, EnrollmentRequest, Operation, RequestOrigin
+from enroll.request import (
+    Acknowledgement,
+    CertificateRequest,
+    EnrollmentRequest,
+    Operation,
+    RequestOrigin,
+)
 from enroll.trust import says_cmc_ra
 from protocols import der, pkcs10
 from protocols.cmp.controls import OLD_CERT_ID, check_controls
@@ -76,7 +82,7 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
     wanted = _wanted(asked, terms)
     possession = _possession(asked, wanted)
     check_original(header, wanted, terms.limits)
-    implicit = header.implicit_confirm and terms.profile.cmp.implicit_confirm and wanted.key_proven
+    waives = header.implicit_confirm and wanted.key_proven
     return CertificateExchange(
         request=EnrollmentRequest(
             origin=asked.origin,
@@ -84,7 +90,7 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
             certificate_request=wanted,
             credentials=(asked.sender.credential,),
             reference=(header.transaction_id or b"").hex(),
-            confirm_within=None if implicit else terms.profile.confirm_timeout,
+            acknowledgement=Acknowledgement.WAIVED if waives else Acknowledgement.DUE,
             possession_vouched=is_vouched_for(asked.body),
             key_wish=(
                 read_key_wish(keyless, header.pvno, delivery)

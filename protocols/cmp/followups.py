@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from enroll.failures import EnrollmentError, FailureReason, Malformed
-from enroll.request import Confirmation, PollRequest
+from enroll.request import Acknowledgement, Confirmation, PollRequest
 from protocols.cmp.enrollments import ANSWERS, P10CR_NUMBER, Asked
 from protocols.cmp.exchanges import CertificateExchange, ConfirmationExchange, EndingExchange
 from protocols.cmp.key_delivery import delivery_for
@@ -50,7 +50,7 @@ def open_poll(asked: Asked, terms: Terms, nonces: SenderNonces) -> CertificateEx
             origin=asked.origin,
             reference=reference_of(asked),
             credentials=(asked.sender.credential,),
-            confirm_within=terms.profile.confirm_timeout,
+            acknowledgement=Acknowledgement.DUE,
             key_recipient=delivery.wanted,
             for_holder=turn.possession is not Possession.SIGNED,
         ),

@@ -18,7 +18,7 @@ from enroll.options import ESTOptions
 from enroll.orders import OrderState
 from enroll.policy.profiles import MOST_NEWCOMERS, PolicyError
 from enroll.profiles import Approval, GroupStatus, ProtocolName, RegistrationMode
-from enroll.request import Confirmation, PollRequest
+from enroll.request import Acknowledgement, Confirmation, PollRequest
 from enroll.result import Issued, Pending, Rejected
 from enroll.ruling import Ruling
 from enroll.tallies import day_of, newcomers_of
@@ -399,7 +399,7 @@ async def test_cmp_who_joins_is_registered_when_its_certificate_is_confirmed() -
     site = await a_site()
     made = await a_passcode(site)
     request = replace(
-        shown(site, CMP, made.clear, transaction="t-1"), confirm_within=timedelta(days=1)
+        shown(site, CMP, made.clear, transaction="t-1"), acknowledgement=Acknowledgement.DUE
     )
     assert isinstance(await site.pipeline.handle(request), Issued)
     assert (await site.device()).state is DeviceState.ENROLLED

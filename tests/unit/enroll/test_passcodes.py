@@ -20,7 +20,7 @@ from enroll.group_secrets import (
     show_reference,
 )
 from enroll.profiles import Approval, ProtocolName
-from enroll.request import Confirmation, PollRequest
+from enroll.request import Acknowledgement, Confirmation, PollRequest
 from enroll.result import Issued, Pending, Rejected
 from tests.support.approvals import approve
 from tests.support.builders import GROUP, a_group, a_policy, an_enrollment_profile, an_id
@@ -255,7 +255,7 @@ async def test_cmp_a_certificate_of_the_last_use_is_confirmed_under_the_passcode
     site = await a_site()
     made = await a_passcode(site, uses=1, lifetime=timedelta(minutes=1))
     asked = shown(site, ProtocolName.CMP, made.clear, transaction="t-1")
-    request = replace(asked, confirm_within=DAY)
+    request = replace(asked, acknowledgement=Acknowledgement.DUE)
     issued = await site.pipeline.handle(request)
     assert isinstance(issued, Issued)
     site.clock.advance(timedelta(hours=1))

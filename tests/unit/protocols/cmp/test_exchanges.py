@@ -130,6 +130,21 @@ async def test_cmp_H11_a_profile_that_grants_none_names_the_time_instead() -> No
     assert (await site.device()).state is DeviceState.ENROLLED
 
 
+@pytest.mark.parametrize("addressed", [None, "operational"])
+async def test_cmp_H11_the_profile_that_issues_says_whether_it_insists(
+    addressed: str | None,
+) -> None:
+    site = await open_site()
+    _, held = await site.provision()
+    options = {"cmp": CMPOptions(implicit_confirm=False), "confirm_timeout": 2 * DAY}
+    await site.change_policy(operational=options)
+
+    answer = await by_held(site, held, addressed).ask(renewal(held), implicit_confirm=True)
+
+    assert not answer.header.implicit_confirm
+    assert answer.header.confirm_wait_time == site.clock.now() + 2 * DAY
+
+
 async def test_a_certificate_that_is_rejected_is_revoked() -> None:
     site = await open_site()
     client, ask = await a_client(site)

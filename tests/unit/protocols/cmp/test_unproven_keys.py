@@ -10,7 +10,7 @@ from pyasn1_alt_modules import rfc9810
 from enroll.credentials import SignerCertificate
 from enroll.failures import FailureReason
 from enroll.profiles import Approval, KeyAlgorithm, ProtocolName
-from enroll.request import CertificateQuery, PollRequest, RequestOrigin
+from enroll.request import Acknowledgement, CertificateQuery, PollRequest, RequestOrigin
 from enroll.result import Issued, Rejected
 from protocols.cmp.messages import BodyType
 from tests.support.builders import a_certificate_profile, a_group, a_policy
@@ -64,7 +64,7 @@ async def test_cmp_O4_its_order_is_told_to_the_holder_of_the_key_alone(method: s
     by_any = await site.pipeline.poll(poll)
     before = await site.certificates()
     by_holder = await site.pipeline.poll(
-        replace(poll, for_holder=True, confirm_within=timedelta(days=1))
+        replace(poll, for_holder=True, acknowledgement=Acknowledgement.DUE)
     )
 
     assert isinstance(by_any, Rejected)
