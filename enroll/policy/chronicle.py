@@ -78,13 +78,15 @@ class Chronicle:
         name = EventName.CERTIFICATE_RELEASED if released else _CHANGES[now.status]
         if was.superseded_at is None and now.superseded_at is not None:
             name = EventName.CERTIFICATE_SUPERSEDED
-        reason = now.revocation_reason
+        reason, transaction = now.revocation_reason, now.revocation_transaction
+        asked_in = {"transaction": transaction} if transaction != was.revocation_transaction else {}
         return self.event(
             name,
             now.device_id,
             serial_number=now.serial_number,
             profile=now.profile,
             **({"reason": reason.value} if reason is not None else {}),
+            **asked_in,
         )
 
     def moved(self, move: Move, **facts: object) -> tuple[EnrollmentEvent, ...]:

@@ -119,7 +119,29 @@ async def _rule(
     record, device = found
     if trace.device is None:
         trace.device, trace.proven = device, True
-    return _judge(wish, reference, requester, record, device, now)
+    ruling = _judge(wish, reference, requester, record, device, now)
+    is_new = isinstance(ruling, Change) and ruling.now is not ruling.was
+    if is_new and await _was_used(reference, record, device, uow):
+        return EnrollmentError(
+            FailureReason.TRANSACTION_CONFLICT,
+            f"the transaction {reference[:80]} did something else to the certificate before",
+            finding="transaction_in_use",
+        )
+    return ruling
+
+
+async def _was_used(
+    reference: str, record: CertificateRecord, device: Device, uow: UnitOfWork
+) -> bool:
+    """Tell whether an exchange of this id stopped the certificate, or let it on, at any time.
+
+    Whoever heard it could send it again after the owner thought better of it.
+    """
+    return any(
+        each.facts.get("transaction") == reference
+        and each.facts.get("serial_number") == record.serial_number
+        for each in await uow.events.of_device(device.device_id)
+    )
 
 
 def _judge(

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from enroll.certificates import Measure, RevocationReason
 from enroll.failures import EnrollmentError, FailureReason, Malformed
+from enroll.options import CMPOptions
 from enroll.request import RevocationRequest, RevocationWish
 from enroll.result import Rejected, RevocationResult
 from protocols import der
@@ -18,6 +19,7 @@ from protocols.cmp.enrollments import Asked
 from protocols.cmp.exchanges import key_for
 from protocols.cmp.messages import RevDetails, RevReqContent
 from protocols.cmp.senders import ByMAC
+from protocols.cmp.strictness import WINDOW
 from protocols.cmp.terms import Terms
 from protocols.crmf.messages import CertTemplate
 from protocols.limits import DERLimits, check_der
@@ -52,7 +54,10 @@ def open_revocations(asked: Asked, terms: Terms) -> Revocation:
         raise Malformed("a revocation is signed here", finding="wrong_integrity")
     if options.strict and len(details) != 1:
         raise Malformed("a message revokes one certificate here", finding="request_count")
-    wishes = [_wish(each, terms.limits, strict=options.strict) for each in details]
+    wishes = [
+        _timely(_wish(each, terms.limits, strict=options.strict), asked, options)
+        for each in details
+    ]
     return Revocation(
         request=RevocationRequest(
             origin=asked.origin,
@@ -97,6 +102,26 @@ def _wish(
     )
 
 
+def _timely(
+    wish: RevocationWish | EnrollmentError, asked: Asked, options: CMPOptions
+) -> RevocationWish | EnrollmentError:
+    """Demand a messageTime near our own of what can be undone: it could be sent again by anybody.
+
+    A release that was heard by others must not help them when the certificate is held anew.
+    """
+    if isinstance(wish, EnrollmentError) or wish.measure is Measure.REVOKE:
+        return wish
+    window = options.message_time_window or WINDOW
+    sent = asked.message.header.message_time
+    if sent is not None and abs(asked.reply.now - sent) <= window:
+        return wish
+    return EnrollmentError(
+        FailureReason.BAD_TIME,
+        f"to {wish.measure} needs a messageTime near ours, and it is {sent}",
+        finding="message_time",
+    )
+
+
 def _reason_in(details: RevDetails, limits: DERLimits, *, strict: bool) -> int:
     """Read the CRLReason of RFC 5280 §5.3.1; RFC 9810 §5.3.9 does not ask for one."""
     if not details.reasons and not strict:
@@ -106,9 +131,10 @@ def _reason_in(details: RevDetails, limits: DERLimits, *, strict: bool) -> int:
     for value in details.reasons:
         check_der(value, limits)
         (reason,) = der.split(value)
-        number = int.from_bytes(reason.content, signed=True)
-        if reason.tag == _ENUMERATED and number in _REASONS:
-            return number
+        if reason.tag == _ENUMERATED and len(reason.content) == 1:
+            (number,) = reason.content
+            if number in _REASONS:
+                return number
     raise Malformed("the reasonCode is no CRLReason, or missing", finding="revocation_reason")
 
 
@@ -128,6 +154,5 @@ def _agrees(template: CertTemplate, certificate: x509.Certificate) -> bool:
 
 
 def _holds(certificate: x509.Certificate, kind: bytes, value: bytes) -> bool:
-    oid = asn1.decode_der(x509.ObjectIdentifier, kind)
-    found = [each for each in certificate.extensions if each.oid == oid]
+    found = [each for each in certificate.extensions if asn1.encode_der(each.oid) == kind]
     return any(each.value.public_bytes() == value for each in found)

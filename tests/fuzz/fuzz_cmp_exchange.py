@@ -4,11 +4,12 @@ from contextlib import suppress
 from functools import cache
 
 from enroll.failures import EnrollmentError, FailureReason
+from enroll.request import RevocationWish
 from enroll.result import Rejected
 from protocols.cmp.handler import CMPHandler
 from protocols.cmp.messages import BodyType
 from protocols.cmp.protection import Signer
-from protocols.wire import Bundle, ProtocolViolation
+from protocols.wire import Bundle, ProtocolViolation, Revocation
 from tests.support.cmp import a_handler, a_signer, a_wire, by_signature, integer
 from tests.support.crmf import sign
 from tests.support.csr import a_key, a_name, sequence, spki_of, tlv
@@ -39,6 +40,8 @@ def exchange(message: bytes) -> None:
             opened = _handler().receive(wire)
             if isinstance(opened, Bundle):
                 _unbundle(opened)
+            if isinstance(opened, Revocation):
+                _compare(opened)
     except EnrollmentError as error:
         rejected = Rejected(
             reason=error.reason,
@@ -48,6 +51,13 @@ def exchange(message: bytes) -> None:
         )
         _handler().origin(wire)
         _handler().refuse(wire, rejected)
+
+
+def _compare(revocation: Revocation) -> None:
+    """Let each template be held against a certificate."""
+    for wish in revocation.request.wishes:
+        if isinstance(wish, RevocationWish):
+            wish.agrees(signer().certificate)
 
 
 def _unbundle(bundle: Bundle) -> None:

@@ -1,6 +1,6 @@
 """Requests to revoke in CMP, as tests word them, and what their answers say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography import x509
 
@@ -50,7 +50,9 @@ class Owner:
     profile: str | None = None
 
     def client(self) -> Client:
-        return by_held(self.site, self.held, self.profile)
+        client = by_held(self.site, self.held, self.profile)
+        client.header = replace(client.header, message_time=self.site.clock.now())
+        return client
 
     async def ask(self, *content: bytes, **changes: object) -> Answered:
         return await self.client().send(BodyType.RR, sequence(*content), **changes)
