@@ -59,12 +59,14 @@ class Record:
             stage_newcomer(outcome.device, authorized.identified.group, uow)
         else:
             uow.devices.save(outcome.device)
-        if addressed.request.certificate_request.key_proven:
+        is_proven = addressed.request.certificate_request.key_proven
+        if is_proven:
             uow.keys.claim(record.spki_sha256, outcome.device.device_id, now)
         for change in outcome.changes:
             uow.certificates.save(change.now, was=change.was)
         uow.certificates.add(record)
-        _remember(authorized.identified.authenticated.third_party, record, uow, now)
+        claimed = record.spki_sha256 if is_proven else None
+        _remember(authorized.identified.authenticated.third_party, claimed, uow, now)
         if authorized.order is not None:
             uow.orders.save(fulfilled(authorized.order, record.fingerprint))
         else:
@@ -85,17 +87,20 @@ def follow(repeated: Repeated, request: EnrollmentRequest, uow: UnitOfWork) -> N
 
 def _remember(
     shown: ThirdPartyCertificate | None,
-    issued: CertificateRecord,
+    claimed: str | None,
     uow: UnitOfWork,
     now: datetime,
 ) -> None:
-    """Keep another CA's certificate that proved the device, and its key as the device's."""
+    """Keep another CA's certificate that proved the device, and its key as the device's.
+
+    Unless it is the one that was `claimed` already.
+    """
     if shown is None:
         return
     if shown.is_new:
         uow.certificates.add(shown.record)
     owner = shown.record.device_id
-    if owner is not None and shown.record.spki_sha256 != issued.spki_sha256:
+    if owner is not None and shown.record.spki_sha256 != claimed:
         uow.keys.claim(shown.record.spki_sha256, owner, now)
 
 

@@ -10,10 +10,10 @@ from enroll.registration import MAXIMUM_USES
 from protocols.cmp.encode import directory_name
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import CA_CERTS, BodyType, PKIHeader
-from protocols.cmp.nonces import SenderNonces, Turn
+from protocols.cmp.nonces import Possession, SenderNonces, Turn
 from protocols.cmp.protection import Protection, Signer
 from tests.support.cmp import a_header, integer, pbm, pbmac1
-from tests.support.crmf import a_crm
+from tests.support.crmf import a_cert_request, a_crm, a_private_key_message
 from tests.support.csr import Key, a_csr, a_key, a_name, sequence, tlv
 from tests.support.desk import obtain
 from tests.support.enrollment import Held, by_code
@@ -116,6 +116,7 @@ def _requests(by: Seed, name: str) -> list[Seed]:
     return [
         *(replace(asked, path=path) for path in ("", "p/bootstrap", "p/strict", "initialization")),
         replace(asked, header=explicit),
+        *(replace(asked, header=_in_pvno_3(by), content=each) for each in _unproven(key, name)),
         replace(asked, kind=BodyType.CR),
         replace(asked, kind=BodyType.CR, path="p/operational"),
         *(replace(p10cr, path=path) for path in ("", "p/bootstrap/pkcs10")),
@@ -126,6 +127,19 @@ def _requests(by: Seed, name: str) -> list[Seed]:
         replace(by, kind=BodyType.POPDECR, content=sequence(integer(5))),
         replace(by, kind=BodyType.PKICONF, content=b"\x05\x00"),
     ]
+
+
+def _unproven(key: Key, name: str) -> list[bytes]:
+    """Ask for certificates whose keys are to be proven by decryption."""
+    request = a_cert_request(key, number=0, subject=a_name(name))
+    return [
+        sequence(a_private_key_message(request, "keyAgreement", content=each))
+        for each in ("encrCert", "challengeResp")
+    ]
+
+
+def _in_pvno_3(by: Seed) -> PKIHeader:
+    return replace(by.header, pvno=3)
 
 
 def _questions() -> list[bytes]:
@@ -146,6 +160,12 @@ def _followups(by: Seed) -> list[Seed]:
         confirmed,
         replace(confirmed, content=sequence()),
         replace(by, kind=BodyType.POLL_REQ, content=polled, turn=replace(given, waiting=True)),
+        replace(
+            by,
+            kind=BodyType.POPDECR,
+            content=sequence(integer(5)),
+            turn=replace(given, possession=Possession.CHALLENGED),
+        ),
     ]
 
 

@@ -25,7 +25,7 @@ from protocols.cmp.messages import BodyType
 from protocols.cms.enveloped_data import open_enveloped_data
 from tests.support.builders import a_certificate_profile, a_group, a_policy
 from tests.support.cmp import integer
-from tests.support.cmp_conversation import FAIL_INFO, Answered, Client, by_secret
+from tests.support.cmp_conversation import FAIL_INFO, Answered, Client, by_held, by_secret
 from tests.support.cms import holder_of, key_of
 from tests.support.crmf import a_cert_request, a_message, a_private_key_message, signature_over
 from tests.support.csr import a_key, sequence, tlv
@@ -62,14 +62,21 @@ def a_private_key(kind: str) -> Any:
 
 async def a_site(**group: Any) -> Site:
     """Open a site whose profile takes keys of every kind."""
-    every = a_certificate_profile(key_algorithms=frozenset(KeyAlgorithm))
-    site = await open_site(policy=a_policy(every, a_group(**group)))
+    every = [
+        a_certificate_profile(name, key_algorithms=frozenset(KeyAlgorithm))
+        for name in ("bootstrap", "operational")
+    ]
+    site = await open_site(policy=a_policy(*every, a_group(**group)))
     await site.register()
     return site
 
 
 async def a_client(site: Site, pvno: int = 3) -> Client:
     client = by_secret(site, "pump-1", await site.code())
+    return in_pvno_3(client, pvno)
+
+
+def in_pvno_3(client: Client, pvno: int = 3) -> Client:
     return replace(client, header=replace(client.header, pvno=pvno), form=rfc9810)
 
 
@@ -540,3 +547,43 @@ async def test_a_point_of_small_order_gets_no_certificate(method: str) -> None:
 
     check_refused(given, BodyType.IP, "badCertTemplate")
     assert not await site.certificates()
+
+
+@pytest.mark.parametrize("method", ["encrCert", "challengeResp"])
+async def test_a_bootstrap_certificate_gets_one_for_a_key_that_cannot_sign(method: str) -> None:
+    site, key = await a_site(), a_private_key("ml-kem-768")
+    held = await site.obtain(by_code("pump-1", await site.code()))
+    site.clock.advance(timedelta(minutes=1))
+    client = in_pvno_3(by_held(site, held, "operational"))
+
+    client.heard = await client.send(BodyType.CR, content(key, "keyEncipherment", method))
+    if method == "challengeResp":
+        rand = decrypted_rand(client.heard, key)
+        client.heard = await client.send(BodyType.POPDECR, sequence(rand))
+        certificate = client.heard.certificate
+    else:
+        certificate = decrypted(client.heard.encrypted, key)
+    answer = await confirmed(client, certificate)
+
+    assert (client.heard.kind, answer.kind) == (BodyType.CP, BodyType.PKICONF)
+    given = (await site.certificates())[0]
+    assert (given.profile, given.status) == ("operational", CertificateStatus.ACTIVE)
+    assert (await site.device()).state is DeviceState.PROVISIONED
+
+
+async def test_a_kur_may_update_to_a_key_that_is_proven_by_decryption() -> None:
+    site, key = await a_site(), a_private_key("p-256")
+    held = await site.obtain(replace(by_code("pump-1", await site.code()), key=a_key("rsa-2048")))
+    site.clock.advance(timedelta(minutes=1))
+    client = in_pvno_3(by_held(site, held))
+    subject = held.certificate.subject
+    request = a_cert_request(key, number=0, subject=subject)
+
+    client.heard = await client.send(
+        BodyType.KUR, sequence(a_private_key_message(request, "keyAgreement"))
+    )
+    answer = await confirmed(client, decrypted(client.heard.encrypted, key))
+
+    assert (client.heard.kind, answer.kind) == (BodyType.KUP, BodyType.PKICONF)
+    assert (await site.certificates())[0].status is CertificateStatus.ACTIVE
+    assert (await site.record_of(held)).status is CertificateStatus.SUPERSEDED
