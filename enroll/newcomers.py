@@ -29,6 +29,7 @@ from enroll.policy.approval import application, needs_decision
 from enroll.policy.chronicle import Chronicle
 from enroll.policy.device_names import objection_to_name
 from enroll.policy.identities import IdentityFormatError, to_identity
+from enroll.policy.paths.faults import printable
 from enroll.policy.third_party import Proof
 from enroll.ports import Clock, Randomness, UnitOfWork
 from enroll.profiles import DeviceGroup, GroupStatus, RegistrationMode
@@ -80,7 +81,7 @@ class Newcomers:
             trace.failed(CHECK, closed[0])
             raise NotAuthenticated(f"the passcode is good, and {closed[1]}", finding=closed[0])
         subject = step.request.certificate_request.subject
-        trace.joining = Joining(name=subject.rfc4514_string()[:200], group=group.name)
+        trace.joining = Joining(name=printable(subject.rfc4514_string())[:200], group=group.name)
         with_what = CredentialKind.GROUP_SECRET
         return await self._join(step, group, _introduced_by(subject), with_what, uow, trace)
 
@@ -106,7 +107,7 @@ class Newcomers:
                 FailureReason.UNKNOWN_DEVICE, f"no such device, and {detail}", finding=finding
             )
         said = ", ".join(sorted(f"{each.kind}={each.value}" for each in proven.identities))
-        trace.joining = Joining(name=said[:200], group=group.name)
+        trace.joining = Joining(name=printable(said)[:200], group=group.name)
         return await self._join(step, group, _proven_by(proven, anchor), kind, uow, trace)
 
     async def _join(

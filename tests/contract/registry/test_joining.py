@@ -86,3 +86,19 @@ async def test_lifecycle_T13_one_request_sent_twice_at_once_is_served_once(site:
     assert all(isinstance(each, Issued) for each in results)
     assert len(await site.certificates()) == 1
     assert await secrets_of(site).uses([made.secret]) == {made.secret.secret_id: 1}
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\x1b[31mred", "\u202edut"])
+async def test_a_name_that_steers_terminals_is_refused_and_told_without_that(
+    site: Site, name: str
+) -> None:
+    made = await a_passcode(site)
+
+    result = await ask(site, CMP, made.clear, name=name)
+
+    assert isinstance(result, Rejected)
+    assert result.finding == "newcomer_name"
+    attempt = (await site.attempts())[0]
+    assert attempt.device_name is not None
+    assert attempt.device_name.isprintable()
+    assert await names(site) == []

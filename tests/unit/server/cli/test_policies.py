@@ -107,3 +107,17 @@ def test_a_group_may_be_shown_by_its_id(installation: Installation) -> None:
     identifier = installation.json("group", "show", "default")["id"]
 
     assert installation.json("group", "show", identifier)["name"] == "default"
+
+
+def test_lifecycle_DC5_a_group_is_opened_to_newcomers_and_closed_again(
+    installation: Installation,
+) -> None:
+    before = installation.json("group", "show", "default")
+    opened = installation.json(
+        "group", "set", "default", "registration_mode=just_in_time", "newcomers_per_day=25"
+    )
+    closed = installation.json("group", "set", "default", "registration_mode=pre_registered")
+
+    assert before["registration_mode"] == "pre_registered"
+    assert (opened["registration_mode"], opened["newcomers_per_day"]) == ("just_in_time", 25)
+    assert closed["registration_mode"] == "pre_registered"
