@@ -13,6 +13,7 @@ from protocols.cmp.encode import encode_nested
 from protocols.cmp.enrollments import Asked
 from protocols.cmp.messages import BodyType, NestedMessageContent, PKIHeader, PKIMessage
 from protocols.cmp.originals import read_originals
+from protocols.cmp.protection import is_mac
 from protocols.cmp.reply import Reply
 from protocols.cmp.salvage import salvage_header
 from protocols.cmp.senders import BySignature
@@ -68,7 +69,7 @@ class Batch:
 def open_nested(asked: Asked, wire: WireRequest, address: Address, limits: DERLimits) -> Bundle:
     """Take out the messages, unchanged, each to be served by itself. Raises EnrollmentError."""
     assert isinstance(asked.body, NestedMessageContent)  # noqa: S101 - the caller tells bodies apart
-    if not isinstance(asked.sender, BySignature):
+    if not isinstance(asked.sender, BySignature) or is_mac(asked.message):
         raise Malformed("a nested message is signed", finding="wrong_integrity")
     header = asked.message.header
     held = _read(asked.body, limits)

@@ -23,7 +23,7 @@ from protocols.cmp.encode import directory_name, encode_message
 from protocols.cmp.messages import BodyType
 from protocols.cmp.protection import verify_signature
 from tests.support.builders import a_certificate_profile, a_group
-from tests.support.cmp import HMAC_SHA256, a_header, integer
+from tests.support.cmp import HMAC_SHA256, a_header, a_message, integer
 from tests.support.cmp_conversation import (
     FAIL_INFO,
     Answered,
@@ -347,3 +347,13 @@ class Fixed:
 
     def protect(self, octets: bytes) -> bytes:
         return hashlib.sha256(octets).digest()
+
+
+async def test_cmp_N1_a_nested_message_under_the_mac_of_a_kem_is_refused() -> None:
+    site, owner = await a_site()
+    client = await agreed(owner.client(site), owner)
+    within = a_message(BodyType.CR, a_request(owner), client.header)
+
+    answer = await client.send(BodyType.NESTED, sequence(within))
+
+    check_refused(answer, "wrongIntegrity")
