@@ -137,6 +137,24 @@ def test_cmp_H11_a_profile_can_insist_on_certconf(device: Device) -> None:
     assert statuses_of(device, "pump-c3") == {"careful": "active"}
 
 
+def test_cmp_H4_P12_openssl_is_taken_by_a_strict_profile_too(device: Device) -> None:
+    options = ("--copy", "bootstrap", "--set", "cmp.strict=true")
+    device.installation.run("profile", "add", "exact", *options)
+    code = new_code(device, "pump-c13")
+    words = (*by_code("pump-c13", code), *new_key(device, "exact"))
+    url = f"http://{device.server.http}/cmp/exact"
+    assert within(10, lambda: device.curl(url).status == 405)
+
+    other_name = refused(cmp(device, "ir", *words, "-subject", "/CN=other", path="cmp/exact"))
+    succeeded(cmp(device, "ir", *words, "-subject", "/CN=pump-c13", path="cmp/exact"))
+    renewed = cmp(
+        device, "kur", *by_certificate("exact"), *new_key(device, "exact2"), path="cmp/exact"
+    )
+
+    assert NOT_VERIFIED in other_name
+    assert b"received PKICONF" in succeeded(renewed)
+
+
 @pytest.mark.parametrize("secure", [False, True])
 def test_cmp_P4_a_bootstrap_certificate_gets_an_operational_one_and_renews_it(
     device: Device, *, secure: bool

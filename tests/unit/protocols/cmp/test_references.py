@@ -1,63 +1,69 @@
-"""What the secret of a MAC goes by: senderKID of any octets, or the sender's CN, or its DN."""
+"""The forms in which a message says whose secret made its MAC."""
 
 from dataclasses import replace
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
-from enroll.credentials import CredentialKind, SharedSecretMAC
-from enroll.group_secrets import SecretTerms
-from enroll.result import Issued
 from protocols.cmp.encode import directory_name
-from protocols.cmp.senders import reference_of, references_of
-from tests.support.builders import GROUP, a_policy, an_enrollment_profile
-from tests.support.cmp import a_header
-from tests.support.csr import a_name
-from tests.support.enrollment import OPERATOR, by_code, open_site
-from tests.support.joining import a_group_to_join
-from tests.support.passcodes import secrets_of
+from protocols.cmp.messages import NULL_NAME, BodyType
+from tests.support.cmp_conversation import FAIL_INFO, by_secret, content_of
+from tests.support.csr import a_name, tlv
+from tests.support.enrollment import by_code, open_site
 
-LONG = x509.Name.from_rfc4514_string("CN=bench,O=Works")
-NOBODY = directory_name(x509.Name([]).public_bytes())
+PUMP = directory_name(a_name("pump-1").public_bytes())
+LONG = directory_name(
+    x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Plant"),
+            x509.NameAttribute(NameOID.COMMON_NAME, "pump-1"),
+        ]
+    ).public_bytes()
+)
+TAKEN = {
+    "senderKID beside its own name": (b"pump-1", PUMP),
+    "senderKID beside another name": (b"pump-1", directory_name(a_name("any").public_bytes())),
+    "senderKID beside no name": (b"pump-1", NULL_NAME),
+    "the CN alone": (None, PUMP),
+    "the CN in a longer name": (None, LONG),
+}
+REFUSED = {
+    "nothing": (None, NULL_NAME),
+    "an address": (None, tlv(0x81, b"pump-1")),
+    "octets that are no text": (b"\xff\xfepump-1", PUMP),
+    "an empty senderKID": (b"", PUMP),
+    "another senderKID": (b"pump-2", PUMP),
+}
 
 
-@pytest.mark.parametrize("octets", [b"bench", b"\x00\xff\xfe", b"", "Prüfstand".encode()])
-def test_cmp_H4_a_sender_kid_is_the_reference_as_it_is(octets: bytes) -> None:
-    assert references_of(a_header(sender_kid=octets)) == (octets,)
+@pytest.mark.parametrize("case", TAKEN)
+async def test_cmp_H4_a_reference_is_senderkid_or_the_senders_cn(case: str) -> None:
+    site = await open_site()
+    await site.register("pump-1")
+    code = await site.code("pump-1")
+    kid, sender = TAKEN[case]
+    client = by_secret(site, "pump-1", code)
+    client.header = replace(client.header, sender_kid=kid, sender=sender)
+
+    given = await client.ask(by_code("pump-1", code))
+    confirmed = await client.confirm()
+
+    assert given.status == 0
+    assert (given.header.recipient, given.header.sender_kid) == (sender, kid)
+    assert confirmed.kind is BodyType.PKICONF
 
 
-def test_cmp_H4_without_a_sender_kid_it_is_the_senders_cn_or_dn() -> None:
-    header = a_header(sender_kid=None, sender=directory_name(LONG.public_bytes()))
+@pytest.mark.parametrize("case", REFUSED)
+async def test_cmp_H4_what_names_no_device_is_not_verified(case: str) -> None:
+    site = await open_site()
+    await site.register("pump-1")
+    code = await site.code("pump-1")
+    kid, sender = REFUSED[case]
+    client = by_secret(site, "pump-1", code)
+    client.header = replace(client.header, sender_kid=kid, sender=sender)
 
-    assert references_of(header) == (b"bench", b"CN=bench,O=Works")
-    assert reference_of(header) == "bench"
+    answer = await client.send(BodyType.IR, content_of(by_code("pump-1", code)))
 
-
-def test_cmp_H4_a_sender_without_a_name_goes_by_nothing() -> None:
-    header = a_header(sender_kid=None, sender=NOBODY)
-
-    assert reference_of(header) == ""
-    assert b"bench" not in references_of(header)
-
-
-@pytest.mark.parametrize("reference", ["bench", "CN=bench,O=Works"])
-async def test_cmp_H4_a_passcode_is_found_by_what_the_sender_is_called(reference: str) -> None:
-    profile = an_enrollment_profile(
-        initial_credentials=frozenset({CredentialKind.GROUP_SECRET}), subject_names_newcomers=True
-    )
-    site = await open_site(a_policy(a_group_to_join(), profile))
-    terms = SecretTerms(reference=reference.encode())
-    made = await secrets_of(site).add(GROUP, terms, actor=OPERATOR)
-    request = site.request(by_code("dut-1", "unused", subject=a_name("dut-1")))
-    header = a_header(sender_kid=None, sender=directory_name(LONG.public_bytes()))
-    mac = SharedSecretMAC(
-        username=reference_of(header),
-        matches=lambda each: each == made.clear,
-        exact=True,
-        references=references_of(header),
-    )
-
-    result = await site.pipeline.handle(replace(request, credentials=(mac,)))
-
-    assert isinstance(result, Issued)
-    assert result.record.device_id == (await site.device("dut-1")).device_id
+    assert answer.fail_info == {FAIL_INFO["badMessageCheck"]}
+    assert not await site.certificates()

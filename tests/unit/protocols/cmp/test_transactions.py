@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from enroll.certificates import CertificateStatus, RevocationReason
 from enroll.device import DeviceState
 from enroll.profiles import Approval
+from protocols import der
+from protocols.cmp.decode import decode
 from protocols.cmp.messages import BodyType
 from tests.support.builders import a_group, a_policy, an_enrollment_profile
 from tests.support.cmp import SHA512, integer
@@ -21,6 +23,7 @@ from tests.support.cmp_conversation import (
     by_held,
     by_secret,
     content_of,
+    kind_of,
     read,
 )
 from tests.support.csr import a_name, sequence, tlv
@@ -103,6 +106,34 @@ async def test_cmp_H8_security_P9_a_conversation_that_is_sent_again_changes_noth
     assert again[0].certificate == given.certificate
     check_refused(again[1], "certConfirmed")
     assert await status_of(site) is CertificateStatus.ACTIVE
+
+
+@pytest.mark.parametrize("by_mac", [True, False])
+async def test_security_P9_a_conversation_that_is_replayed_an_hour_later_gets_nothing(
+    *, by_mac: bool
+) -> None:
+    site = await open_site()
+    if by_mac:
+        client, ask = await a_client(site)
+    else:
+        held = await site.enroll("pump-1")
+        client = by_held(site, held, "operational")
+        ask = by_certificate(held, subject=a_name("pump-1"))
+    request = client.message(kind_of(ask), content_of(ask))
+    client.heard = given = read(await client.post(request))
+    digest = x509.load_der_x509_certificate(given.certificate).fingerprint(hashes.SHA256())
+    word = client.message(
+        BodyType.CERT_CONF, sequence(sequence(tlv(0x04, digest), integer(given.cert_req_id)))
+    )
+    await client.post(word)
+    before = await site.certificates()
+    site.clock.advance(timedelta(hours=1))
+
+    again = [read(await client.post(each)) for each in (request, word)]
+
+    check_refused(again[1], "certConfirmed")
+    assert again[0].status == 2 or again[0].certificate == given.certificate
+    assert await site.certificates() == before
 
 
 async def test_cmp_H8_a_transaction_is_for_one_request_of_a_credential() -> None:
@@ -225,6 +256,17 @@ async def test_cmp_E3_an_error_after_the_end_changes_nothing() -> None:
     assert await status_of(site) is CertificateStatus.ACTIVE
 
 
+async def test_cmp_E3_an_error_while_a_request_waits_is_answered() -> None:
+    site = await open_site(WAITING)
+    client, ask = await a_client(site)
+    await client.ask(ask)
+
+    answer = await client.send(BodyType.ERROR, GIVEN_UP)
+
+    assert answer.kind is BodyType.PKICONF
+    assert not await site.certificates()
+
+
 async def test_cmp_E3_an_error_that_follows_nothing_is_refused() -> None:
     site = await open_site()
     client, _ = await a_client(site)
@@ -244,6 +286,41 @@ async def test_security_P11_an_error_of_another_device_rejects_nothing() -> None
     await thief.send(BodyType.ERROR, GIVEN_UP, transaction_id=client.header.transaction_id)
 
     assert await status_of(site) is CertificateStatus.PENDING_CONFIRM
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (BodyType.CERT_CONF, sequence()),
+        (BodyType.ERROR, GIVEN_UP),
+        (BodyType.PKICONF, b"\x05\x00"),
+        (BodyType.RR, sequence(sequence(sequence()))),
+    ],
+    ids=lambda each: each.name if isinstance(each, BodyType) else "",
+)
+async def test_security_P11_what_is_not_protected_changes_nothing(
+    kind: BodyType, content: bytes
+) -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    await client.ask(ask)
+    whole = decode(client.message(kind, content))
+    bare = sequence(_without_algorithm(whole.header_octets), whole.body_octets)
+
+    answers = [
+        read(await client.post(each))
+        for each in (bare, sequence(whole.header_octets, whole.body_octets))
+    ]
+
+    for answer in answers:
+        assert answer.kind is BodyType.ERROR
+        assert answer.fail_info <= {FAIL_INFO["badMessageCheck"], FAIL_INFO["badRequest"]}
+    assert await status_of(site) is CertificateStatus.PENDING_CONFIRM
+
+
+def _without_algorithm(header: bytes) -> bytes:
+    (outer,) = der.split(header)
+    return sequence(*(each.whole for each in der.split(outer.content) if each.tag != 0xA1))
 
 
 async def test_cmp_E5_a_request_that_waited_too_long_is_closed() -> None:
