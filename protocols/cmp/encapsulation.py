@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols import der
 from protocols.cmp.encode import encode_general_response, encode_texts
-from protocols.cmp.macs import KEM_BASED_MAC, KEY_OCTETS, MACKey, read_hmac
+from protocols.cmp.macs import KEY_OCTETS, MACKey, read_hmac
 from protocols.cmp.messages import (
     KEM_CIPHERTEXT_INFO,
     Body,
@@ -132,13 +132,6 @@ def asks_for_ciphertext(message: PKIMessage, body: Body) -> bool:
         and message.header.protection_alg is None
         and isinstance(body, GenMsgContent)
         and body.infos == (InfoTypeAndValue(info_type=KEM_CIPHERTEXT_INFO),)
-    )
-
-
-def is_kem_based(message: PKIMessage) -> bool:
-    algorithm = message.header.protection_alg
-    return algorithm is not None and der.split(der.split(algorithm)[0].content)[0].whole == (
-        KEM_BASED_MAC
     )
 
 

@@ -20,14 +20,14 @@ from protocols.cmp.bodies import decode_body
 from protocols.cmp.cert_profile import check_count, profile_named, unknown_profile
 from protocols.cmp.challenges import open_response
 from protocols.cmp.decode import decode
-from protocols.cmp.encapsulation import KEMProtection, asks_for_ciphertext, is_kem_based
+from protocols.cmp.encapsulation import KEMProtection, asks_for_ciphertext
 from protocols.cmp.encode import MEDIA_TYPE, SUPPORTED_VERSIONS
 from protocols.cmp.enrollments import Asked, open_enrollment
 from protocols.cmp.followups import open_confirmation, open_ending, open_poll
 from protocols.cmp.messages import REV_PASSPHRASE, BodyType, PKIHeader, PKIMessage
 from protocols.cmp.nested import open_nested
 from protocols.cmp.nonces import LEAST_OCTETS, SenderNonces
-from protocols.cmp.protection import check_protection, is_mac
+from protocols.cmp.protection import check_protection, is_kem_based, is_mac
 from protocols.cmp.refusals import FaultExchange, refuse
 from protocols.cmp.reply import Reply
 from protocols.cmp.revocations import open_revocations

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from enroll.failures import EnrollmentError, FailureReason
 from protocols import der
-from protocols.cmp.macs import MACKey, derive_key, names_a_mac, read_mac_algorithm
+from protocols.cmp.macs import KEM_BASED_MAC, MACKey, derive_key, names_a_mac, read_mac_algorithm
 from protocols.cmp.messages import PKIMessage
 from protocols.cms.digests import Digest
 from protocols.cms.signatures import Scheme, Sign, scheme_of, signing
@@ -48,6 +48,14 @@ def is_mac(message: PKIMessage) -> bool:
     """Tell whether the message says to be protected by a MAC, of whatever kind."""
     algorithm = message.header.protection_alg
     return algorithm is not None and names_a_mac(algorithm)
+
+
+def is_kem_based(message: PKIMessage) -> bool:
+    """Tell whether the message says to be protected by a KEM-based MAC (RFC 9810 §5.1.3.4)."""
+    algorithm = message.header.protection_alg
+    return algorithm is not None and der.split(der.split(algorithm)[0].content)[0].whole == (
+        KEM_BASED_MAC
+    )
 
 
 def check_mac_algorithm(message: PKIMessage) -> int:

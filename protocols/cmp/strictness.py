@@ -17,7 +17,7 @@ from protocols.cmp.messages import (
     PKIHeader,
     PKIMessage,
 )
-from protocols.cmp.protection import is_mac
+from protocols.cmp.protection import is_kem_based, is_mac
 from protocols.cmp.senders import BySignature, Sender
 from protocols.crmf.messages import CertReqMsg, PrivateKeyProof, SignatureProof
 from protocols.names import read_name
@@ -38,9 +38,10 @@ def check_message(message: PKIMessage, options: CMPOptions, now: datetime) -> No
     Raises EnrollmentError. Only the window of messageTime is judged where nothing is strict.
     """
     if options.strict:
-        _check_recipient_nonce(message)
-        _check_integrity(message)
-        _check_sender(message)
+        if not (options.kem_protection and is_kem_based(message)):  # Which RFC 9483 does not know.
+            _check_recipient_nonce(message)
+            _check_integrity(message)
+            _check_sender(message)
         _check_general_info(message.header)
     _check_time(message.header, options, now)
 
@@ -87,8 +88,9 @@ def check_request(request: CertReqMsg, options: CMPOptions) -> None:
 
 
 def _check_recipient_nonce(message: PKIMessage) -> None:
-    follows = message.body_type in {*FOLLOWING, BodyType.NESTED}
-    if not follows and message.header.recip_nonce is not None:
+    """Refuse one in a first message; of a nested one it is passed over (RFC 9483 §5.2.2.1)."""
+    may_have_one = message.body_type in {*FOLLOWING, BodyType.NESTED}
+    if message.header.recip_nonce is not None and not may_have_one:
         raise Malformed(
             "the first message of a transaction has a recipNonce", finding="recipient_nonce_unasked"
         )

@@ -224,8 +224,10 @@ async def test_cmp_P6_nothing_in_extra_certs_gets_no_ciphertext() -> None:
     check_refused(await ask_for_ciphertext(client), "badMessageCheck")
 
 
-async def test_cmp_P6_a_device_is_proven_by_what_was_encapsulated_to_it() -> None:
-    site, owner = await a_site()
+@pytest.mark.parametrize("strict", [False, True])
+async def test_cmp_P6_a_device_is_proven_by_what_was_encapsulated_to_it(*, strict: bool) -> None:
+    ages = timedelta(days=36500)
+    site, owner = await a_site(cmp=replace(KEM, strict=strict, message_time_window=ages))
     client = await agreed(owner.client(site), owner)
 
     client.heard = given = await client.send(BodyType.CR, a_request(owner))

@@ -155,6 +155,16 @@ CASES: dict[str, tuple[Callable[[], bytes], FailInfo | None, FailInfo | None]] =
         FailInfo.BAD_RECIPIENT_NONCE,
         None,
     ),
+    "a recipNonce in a nested message": (
+        lambda: by_signature(
+            BodyType.NESTED,
+            sequence(mac(sender_nonce=bytes(16))),
+            sender_nonce=bytes(16),
+            recip_nonce=bytes(16),
+        ),
+        None,
+        None,
+    ),
     "no messageTime": (lambda: mac(message_time=None), FailInfo.BAD_TIME, None),
     "a messageTime at the end of the window": (
         lambda: mac(message_time=NOW - timedelta(minutes=5)),
