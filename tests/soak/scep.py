@@ -1,7 +1,8 @@
 """Mutated messages of SCEP through everything but the sockets: nothing falls over, swells or drags.
 
 Security P1 and S13. Each message goes through codec, pipeline, registry and CA as a real
-installation has them, by POST or in a GET, to a usual profile or a legacy one.
+installation has them, by POST or in a GET, to a usual profile or a legacy one, sealed to the RA of
+the CA that issues or of the next.
 """
 
 import asyncio
@@ -101,6 +102,8 @@ def _send_share(seed: int, total: int) -> Share:
     with tempfile.TemporaryDirectory(prefix="soak-scep-") as folder:
         installation = Installation.initialize(Path(folder) / "home")
         callers = callers_of(installation)
+        installation.run("issuer", "rollover", "prepare")
+        installation.run("issuer", "rollover", "publish")
         return asyncio.run(_send_all(installation, callers, seed, total))
 
 
@@ -117,7 +120,8 @@ async def _send_all(installation: Installation, callers: Callers, seed: int, tot
     try:
         services = await _services(works)
         endpoint = _endpoint(works, services)
-        seeds = seeds_of(callers, services.registration_authorities()[0])
+        present, following = services.registration_authorities()
+        seeds = (*seeds_of(callers, present), *seeds_of(callers, following))
         random = Random(seed)  # noqa: S311 - an experiment wants to repeat itself
         for number in range(1, total + 1):
             wire = _request(random, random.choice(seeds), number)
@@ -142,6 +146,7 @@ async def _services(works: Works) -> SCEPServices:
     await crls.refresh()
     ra, next_ra = ServiceCertificate(works, SCEP_RA), ServiceCertificate(works, SCEP_NEXT_RA)
     await ra.refresh()
+    await next_ra.refresh()
     return SCEPServices(
         mirror=mirror,
         ra=ra,
