@@ -55,17 +55,19 @@ def check_der(
         raise Malformed("DER: the message ends inside an element", finding="not_der") from None
 
 
-def _scan(der: bytes, limits: DERLimits, depth: int, nodes: int) -> int:  # noqa: C901 - one loop: calls would cost more than the work
-    left = nodes
+def _scan(der: bytes, limits: DERLimits, depth: int, nodes: int) -> int:  # noqa: C901, PLR0912 - one loop: calls would cost more than the work
+    kinds, oid_octets = _KINDS, limits.oid_octets
     at = 0
     end = len(der)
     enclosing: list[int] = []
-    while True:
-        left -= 1
-        if left < 0:
-            _refuse(f"more than {limits.nodes} elements", at)
-        tag = der[at]
-        length_at = at + 1 if tag & _HIGH_TAG != _HIGH_TAG else _after_high_tag(der, at)
+    for count in range(1, nodes + 1):
+        kind = kinds[der[at]]
+        length_at = at + 1
+        if kind > _CHECKED:
+            if kind == _REFUSED:
+                _refuse("a primitive type in constructed form", at)
+            length_at = _after_high_tag(der, at)
+            kind -= _OF_HIGH_TAG
         length = der[length_at]
         content = length_at + 1
         if length >= _LONG_FORM:
@@ -73,24 +75,27 @@ def _scan(der: bytes, limits: DERLimits, depth: int, nodes: int) -> int:  # noqa
         after = content + length
         if after > end:
             _refuse("an element reaches beyond what holds it", at)
-        if tag & _CONSTRUCTED:
-            if tag not in _UNIVERSAL_CONSTRUCTED and not tag & _NOT_UNIVERSAL:
-                _refuse("a primitive type in constructed form", at)
+        if kind == _HOLDING:
             if length:
                 enclosing.append(end)
                 if len(enclosing) > depth:
                     _refuse(f"nested more than {limits.depth} deep", at)
                 at, end = content, after
                 continue
-        elif check := _PRIMITIVE_CHECKS.get(tag):
-            check(der, content, length, limits)
+        elif kind == _OID:
+            # Most of the checks of a message are these: a call would cost more than the work.
+            if not 0 < length <= oid_octets or der[after - 1] & _CONTINUED:
+                _check_oid(der, content, length, limits)
+        elif kind:
+            _PRIMITIVE_CHECKS[der[at]](der, content, length, limits)
         at = after
         while at == end:
             if not enclosing:
-                return nodes - left
+                return count
             end = enclosing.pop()
         if not enclosing:
             _refuse("something follows the message", at)
+    return _refuse(f"more than {limits.nodes} elements", at)
 
 
 def _long_length(der: bytes, at: int) -> tuple[int, int]:
@@ -174,3 +179,22 @@ _PRIMITIVE_CHECKS: Mapping[int, Callable[[bytes, int, int, DERLimits], None]] = 
     # End of contents, EXTERNAL, EMBEDDED PDV, SEQUENCE and SET.
     **dict.fromkeys((0x00, 0x08, 0x0B, 0x10, 0x11), _check_never_primitive),
 }
+# What is to be done with a tag, looked up instead of asked for each element.
+_PLAIN, _HOLDING, _OID, _CHECKED, _OF_HIGH_TAG, _REFUSED = 0, 1, 2, 3, 4, 6
+
+
+def _kind(tag: int) -> int:
+    """Tell what a tag is: above `_CHECKED`, `_OF_HIGH_TAG` stands before what else it is."""
+    universal = not tag & _NOT_UNIVERSAL
+    if tag & _CONSTRUCTED and universal and tag not in _UNIVERSAL_CONSTRUCTED:
+        return _REFUSED
+    if tag & _HIGH_TAG == _HIGH_TAG:
+        return _OF_HIGH_TAG + (_HOLDING if tag & _CONSTRUCTED else _PLAIN)
+    if tag & _CONSTRUCTED:
+        return _HOLDING
+    if tag == 0x06:  # noqa: PLR2004 - OBJECT IDENTIFIER
+        return _OID
+    return _CHECKED if tag in _PRIMITIVE_CHECKS else _PLAIN
+
+
+_KINDS = bytes(map(_kind, range(256)))

@@ -76,7 +76,7 @@ def read_message(message: der.Element) -> CertReqMsg:
     if len(rest) > 1 or any(not _pairs(each) for each in rest):
         raise Malformed("a CertReqMsg is no request, proof and registration info")
     return CertReqMsg(
-        whole=der.encode(der.SEQUENCE, message.content),
+        whole=message.whole,
         request_id=int.from_bytes(request_id.content, signed=True),
         certificate_request=request.whole,
         template=read_template(template),

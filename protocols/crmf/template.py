@@ -75,10 +75,10 @@ def _name(content: bytes | None) -> bytes | None:
     """Take the tag off that a Name has because it is a CHOICE."""
     if content is None:
         return None
-    parts = der.split(content)
-    if [part.tag for part in parts] != [der.SEQUENCE]:
+    name = der.only(content, der.SEQUENCE)
+    if name is None:
         raise Malformed("there is something else where a Name should be")
-    return parts[0].whole
+    return name.whole
 
 
 def _validity(content: bytes) -> tuple[datetime | None, datetime | None]:

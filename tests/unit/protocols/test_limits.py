@@ -15,6 +15,7 @@ UNREADABLE = {
     "an inner element longer than the outer": b"\x30\x03\x04\x05\x00\x00\x00\x00",
     "a header that lies across the end of what holds it": b"\x30\x06\x30\x01\x04\x01\x00\x00",
     "something after the message": b"\x05\x00\x00",
+    "something after a message that is empty": b"\x30\x00\x04\x01\x00",
     "indefinite length": b"\x30\x80\x00\x00",
     "a long form for a short length": b"\x04\x81\x01\x00",
     "a leading zero in a length": b"\x04\x82\x00\x80" + bytes(128),
