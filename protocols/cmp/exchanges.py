@@ -60,7 +60,7 @@ class CertificateExchange:
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
         if self.turn.possession is Possession.CHALLENGED and not isinstance(result, Rejected):
-            return self._challenge()
+            return self._challenge(modified=_is_modified(result))
         match result:
             case Issued():
                 return self._give(result)
@@ -69,20 +69,21 @@ class CertificateExchange:
             case Rejected():
                 return self._refuse(result)
 
-    def _challenge(self) -> WireResponse:
+    def _challenge(self, *, modified: bool) -> WireResponse:
         """Ask for the proof of possession before anything is told (RFC 9810 §5.2.8.3.3)."""
         assert self.wanted is not None  # noqa: S101 - what is challenged is a request
         assert self.wanted.public_key is not None  # noqa: S101 - and it has a key
-        nonce = self.reply.nonce(self.turn)
+        turn = replace(self.turn, modified=modified)
+        nonce = self.reply.nonce(turn)
         number = self.reply.nonces.challenge(nonce, self.reply.request.transaction_id or b"")
         body = encode_challenge(
             self.wanted.public_key, self.turn.cert_req_id, number, self.reply.sender
         )
-        return self.reply.send(body, key=self.sender.key, turn=self.turn, nonce=nonce)
+        return self.reply.send(body, key=self.sender.key, turn=turn, nonce=nonce)
 
     def _give(self, issued: Issued) -> WireResponse:
         record = issued.record
-        modified = issued.wanted is not None and is_modified(issued.wanted, record.certificate)
+        modified = self.turn.modified or _is_modified(issued)
         status = PKIStatus.GRANTED_WITH_MODS if modified else PKIStatus.ACCEPTED
         encrypted = self.turn.possession is Possession.ENCRYPTED
         pvno = self.reply.request.pvno
@@ -99,7 +100,7 @@ class CertificateExchange:
         return self.reply.send(
             encode_cert_responses(self.turn.answer, [response], ca_pubs),
             key=self.sender.key,
-            turn=replace(self.turn, waiting=False),
+            turn=replace(self.turn, waiting=False, modified=False),
             certificates=without_roots(issued.chain),
             implicit_confirm=waits is None and self.reply.request.implicit_confirm,
             confirm_until=waits,
@@ -112,7 +113,7 @@ class CertificateExchange:
         return self.delivery.encode(issued.generated)
 
     def _wait(self, pending: Pending) -> WireResponse:
-        turn = replace(self.turn, waiting=True)
+        turn = replace(self.turn, waiting=True, modified=False)
         if self.polls:
             body = encode_poll_response([self.turn.cert_req_id], pending.retry_after)
         else:
@@ -168,6 +169,12 @@ class EndingExchange:
         if isinstance(result, Rejected) and result.finding != "transaction_unknown":
             return self.reply.error(result, key_for(result, self.sender))
         return self.reply.send(encode_pki_confirm(), key=self.sender.key)
+
+
+def _is_modified(result: Issued | Pending) -> bool:
+    if not isinstance(result, Issued) or result.wanted is None:
+        return False
+    return is_modified(result.wanted, result.record.certificate)
 
 
 def key_for(rejected: Rejected, sender: Sender) -> MACKey | None:

@@ -24,12 +24,20 @@ from protocols.cms import digests
 
 # What leads to no certConf, pollReq or popdecr is missing: p10cr can only sign its request.
 _TURNS = tuple(
-    Turn(answer=answer, cert_req_id=number, by_mac=by_mac, waiting=waiting, possession=possession)
+    Turn(
+        answer=answer,
+        cert_req_id=number,
+        by_mac=by_mac,
+        waiting=waiting,
+        possession=possession,
+        modified=modified,
+    )
     for possession in Possession
     for number in ((0, P10CR_NUMBER) if possession is Possession.SIGNED else (0,))
     for answer in dict.fromkeys(ANSWERS.values())
     for by_mac in (True, False)
     for waiting in ((False,) if possession is Possession.CHALLENGED else (False, True))
+    for modified in ((False, True) if possession is Possession.CHALLENGED else (False,))
 )
 _HASH_ALG_VERSION = 3
 _SHAKE256_OCTETS = 64

@@ -42,7 +42,7 @@ class Turn:
     """What an answer of ours leads to: a certConf, a pollReq for what is `waiting`, or a popdecr.
 
     `answer` is the type of the body that gives, or will give, the certificate; `by_mac` tells how
-    the exchange is protected.
+    the exchange is protected, and behind a challenge whether what was issued is `modified`.
     """
 
     answer: BodyType
@@ -50,11 +50,13 @@ class Turn:
     by_mac: bool
     waiting: bool = False
     possession: Possession = Possession.SIGNED
+    modified: bool = False
 
     @property
     def octets(self) -> bytes:
         number = self.cert_req_id & 0xFF
-        return bytes((self.answer, number, self.by_mac, self.waiting, self.possession))
+        flags = self.waiting, self.possession, self.modified
+        return bytes((self.answer, number, self.by_mac, *flags))
 
     @property
     def proven(self) -> Self:

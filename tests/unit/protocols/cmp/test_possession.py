@@ -28,7 +28,7 @@ from tests.support.cmp import integer
 from tests.support.cmp_conversation import FAIL_INFO, Answered, Client, by_held, by_secret
 from tests.support.cms import holder_of, key_of
 from tests.support.crmf import a_cert_request, a_message, a_private_key_message, signature_over
-from tests.support.csr import a_key, sequence, tlv
+from tests.support.csr import a_key, a_name, sequence, tlv
 from tests.support.enrollment import OPERATOR, Site, by_code, open_site
 from tests.support.openssl import openssl
 
@@ -321,6 +321,25 @@ async def test_a_challenge_is_answered_before_the_certificate_is_given(
     )
     assert answer.kind is BodyType.PKICONF
     assert (await site.device()).state is DeviceState.REGISTERED
+
+
+@pytest.mark.parametrize(("subject", "status"), [("pump-1", 0), ("nobody-9", 1)])
+async def test_cmp_O2_what_was_changed_is_told_after_a_challenge_too(
+    subject: str, status: int
+) -> None:
+    site, key = await a_site(), a_private_key("x25519")
+    client = await a_client(site)
+    request = a_cert_request(key, number=0, subject=a_name(subject))
+    message = a_private_key_message(request, "keyAgreement", content="challengeResp")
+    client.heard = challenged = await client.send(BodyType.IR, sequence(message))
+
+    client.heard = given = await client.send(
+        BodyType.POPDECR, sequence(decrypted_rand(challenged, key))
+    )
+    confirmed = await client.confirm()
+
+    assert (given.kind, given.status) == (BodyType.IP, status)
+    assert confirmed.kind is BodyType.PKICONF
 
 
 def decrypted_rand(challenged: Answered, key: Any) -> bytes:
