@@ -678,3 +678,14 @@ def test_secrets_are_not_shown() -> None:
     assert "hidden" not in repr(opened)
     assert repr(SHARED.key)[2:-1] not in repr(SHARED)
     assert "secret in common" not in repr(PASSWORD)
+
+
+def test_scep_33_what_does_not_open_gives_what_was_to_be_taken_instead() -> None:
+    good = encode_enveloped_data(CONTENT, recipient=SHARED)
+    message = good[:-17] + bytes((good[-17] ^ 1,)) + good[-16:]
+
+    spoiled = open_enveloped_data(message, keys=(SHARED,), otherwise=b"another")
+    whole = open_enveloped_data(good, keys=(SHARED,), otherwise=b"another")
+
+    assert (spoiled.content, spoiled.unopened) == (b"another", True)
+    assert (whole.content, whole.unopened) == (CONTENT, False)

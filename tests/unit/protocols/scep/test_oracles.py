@@ -2,14 +2,15 @@
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 
 import pytest
 
 from enroll.failures import EnrollmentError
 from protocols.scep.handler import SCEPHandler
-from tests.support.enrollment import open_site
-from tests.support.scep import FixedServices, a_scep_wire, send
+from tests.support.enrollment import new_keys_are_rsa, open_site
+from tests.support.scep import FixedServices, a_renewal, a_scep_wire, send
 from tests.support.scep_causes import lasting, makers
 
 KINDS = (19, 20, 21, 22)
@@ -35,6 +36,32 @@ def test_scep_33_refusals_of_what_was_sealed_take_about_as_many_steps(kind: int)
     steps = {cause: steps_of(handler, make()) for cause, make in makers(kind).items()}
 
     assert max(steps.values()) <= min(steps.values()) * (1 + SPREAD), steps
+
+
+@pytest.mark.parametrize("kind", [17, 19])
+async def test_scep_33_whoever_shows_a_certificate_is_not_told_either_what_was_sealed(
+    kind: int,
+) -> None:
+    with new_keys_are_rsa():
+        site = await open_site()
+        held = await site.enroll()
+    good = a_renewal(held, kind=kind)
+    wrong = (
+        replace(good, spoil=with_bad_padding),
+        replace(good, content=good.content[:16] + bytes(16) + good.content[32:]),
+        replace(good, content=good.content[:-1] + bytes((good.content[-1] ^ 1,))),
+    )
+
+    answers = [(await send(site, each.encode())).body for each in wrong]
+
+    assert len({lasting(each) for each in answers}) == 1
+    findings = {each.finding for each in await site.attempts()}
+    assert findings >= {"envelope_unopened", "bad_proof_of_possession"}
+
+
+def with_bad_padding(envelope: bytes) -> bytes:
+    """Change the last octet of the padding, by the block before it."""
+    return envelope[:-17] + bytes((envelope[-17] ^ 1,)) + envelope[-16:]
 
 
 def steps_of(handler: SCEPHandler, message: bytes) -> int:
