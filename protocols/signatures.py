@@ -24,6 +24,9 @@ _KeyOfOneAlgorithm = (
     | mldsa.MLDSA87PublicKey
 )
 """The keys whose signatures leave nothing to choose."""
+_NULL = b"\x05\0"
+_RSA_ALONE = frozenset(bytes.fromhex(f"06092a864886f70d0101{last}") for last in ("0b", "0c", "0d"))
+"""sha256, sha384 and sha512WithRSAEncryption without parameters."""
 # By their AlgorithmIdentifier; `check_signature_algorithm` lets these through.
 _ECDSA = {
     bytes.fromhex("300a 06082a8648ce3d040302"): ec.ECDSA(hashes.SHA256()),
@@ -40,6 +43,7 @@ def verify_own_signature(
     Raises Malformed, and EnrollmentError with UNSUPPORTED_ALGORITHM, BAD_CERTIFICATE_TEMPLATE
     or BAD_PROOF_OF_POSSESSION. ValueError for what only loading finds.
     """
+    algorithm = _complete(algorithm)
     signs_with = check_signature_algorithm(algorithm)
     kind = check_key(spki)
     if kind is not signs_with:
@@ -48,6 +52,17 @@ def verify_own_signature(
     public_key = bare.public_key()
     check_signature(bare, public_key, kind, algorithm.whole, signature, octets)
     return public_key
+
+
+def _complete(algorithm: der.Element) -> der.Element:
+    """Add the NULL that RFC 4055 §5 asks of RSA's parameters, and that must not be insisted on.
+
+    OpenSSL 3.0 leaves it out of the protectionAlg of CMP.
+    """
+    if algorithm.content not in _RSA_ALONE:
+        return algorithm
+    (complete,) = der.split(der.encode(der.SEQUENCE, algorithm.content, _NULL))
+    return complete
 
 
 def load_key(spki: bytes) -> CertificatePublicKeyTypes:

@@ -159,7 +159,7 @@ def _rev_details(element: der.Element) -> RevDetails:
     # One by one: a reason that is there twice is told as such, and not as what cannot be read.
     values = (extension_values([each]) for each in extensions)
     return RevDetails(
-        template=read_template(template),
+        template=read_template(template, asks=False),
         reasons=tuple(each[_REASON_CODE] for each in values if _REASON_CODE in each),
     )
 

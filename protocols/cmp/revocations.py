@@ -141,13 +141,18 @@ def _reason_in(details: RevDetails, limits: DERLimits, *, strict: bool) -> int:
 def _agrees(template: CertTemplate, certificate: x509.Certificate) -> bool:
     """Tell whether all that the template says, beside issuer and number, is so (cmp-O6)."""
     key = certificate.public_key()
+    (signed,) = der.split(certificate.tbs_certificate_bytes)
+    _, _, algorithm, *_ = der.split(signed.content)
     said_and_so = (
+        (template.signing_algorithm, algorithm.content),
         (template.subject, certificate.subject.public_bytes()),
         (template.spki, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)),
         (template.not_before, certificate.not_valid_before_utc),
         (template.not_after, certificate.not_valid_after_utc),
     )
     extensions = (template.extensions or {}).items()
+    if template.has_unique_identifiers:  # No certificate has them here.
+        return False
     return all(said in {None, so} for said, so in said_and_so) and all(
         _holds(certificate, kind, value) for kind, value in extensions
     )

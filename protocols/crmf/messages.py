@@ -17,15 +17,19 @@ class CertTemplate:
 
     `subject` and `issuer` are Names; `spki` is a SubjectPublicKeyInfo, its tag a SEQUENCE's again.
     `extensions` holds the values by their OBJECT IDENTIFIERs; None where there is no such field.
+    `signing_algorithm` is what an AlgorithmIdentifier holds. It, and unique identifiers, stand only
+    in templates that describe a certificate.
     """
 
     serial_number: int | None = None
+    signing_algorithm: bytes | None = None
     issuer: bytes | None = None
     not_before: datetime | None = None
     not_after: datetime | None = None
     subject: bytes | None = None
     spki: bytes | None = None
     extensions: Mapping[bytes, bytes] | None = None
+    has_unique_identifiers: bool = False
 
 
 class RAVerified:

@@ -26,16 +26,17 @@ _GENERALIZED_TIME = 0x18
 _CENTURY_TURNS = 50
 
 
-def read_template(template: der.Element) -> CertTemplate:
+def read_template(template: der.Element, *, asks: bool = True) -> CertTemplate:
     """Read a template that has passed `check_der`.
 
-    Raises Malformed, and BAD_CERTIFICATE_TEMPLATE for what RFC 4211 §5 keeps out of it.
+    It `asks` for a certificate, unless it says which one is meant (RFC 9810 §5.3.9). Raises
+    Malformed, and BAD_CERTIFICATE_TEMPLATE for what RFC 4211 §5 keeps out of one that asks.
     """
     fields = _fields(template)
     if fields.get(_VERSION, _X509_V3) != _X509_V3:
         raise _forbidden("the template asks for another version than X.509 version 3", "version")
     for tag, field in _NOT_TO_ASK.items():
-        if tag in fields:
+        if asks and tag in fields:
             raise _forbidden(f"the template holds {field}, which is not to be asked for", field)
     serial_number = fields.get(_SERIAL_NUMBER)
     if serial_number is not None and not serial_number:
@@ -47,12 +48,16 @@ def read_template(template: der.Element) -> CertTemplate:
         serial_number=(
             int.from_bytes(serial_number, signed=True) if serial_number is not None else None
         ),
+        signing_algorithm=fields.get(_SIGNING_ALGORITHM),
         issuer=_name(fields.get(_ISSUER)),
         not_before=not_before,
         not_after=not_after,
         subject=_name(fields.get(_SUBJECT)),
         spki=der.encode(der.SEQUENCE, public_key) if public_key is not None else None,
         extensions=(extension_values(der.split(extensions)) if extensions is not None else None),
+        has_unique_identifiers=not fields.keys().isdisjoint(
+            {_ISSUER_UNIQUE_ID, _SUBJECT_UNIQUE_ID}
+        ),
     )
 
 

@@ -1,5 +1,9 @@
 """rr with openssl's client at a running server: what the CRL and the next request know of it."""
 
+import base64
+import subprocess
+from pathlib import Path
+
 import pytest
 from cryptography import x509
 from cryptography.x509 import ReasonFlags
@@ -17,6 +21,7 @@ from tests.interop.test_cmp import (
     succeeded,
 )
 from tests.support.device import Device
+from tests.support.openssl import make_key, make_request, program
 from tests.support.waiting import within
 
 pytestmark = pytest.mark.interop
@@ -125,3 +130,54 @@ def test_the_command_line_says_who_held_what(device: Device) -> None:
     identity = device.installation.json("device", "show", "pump-r6")["id"]
     assert (shown["status"], shown["held_by"]) == ("on_hold", f"device:{identity}")
     assert device.installation.json("certificate", "show", serial)["status"] == "active"
+
+
+def test_one_device_over_three_protocols_leaves_one_story(device: Device) -> None:
+    name, folder = "pump-story", device.folder
+    keys = [make_key(folder / f"{each}.key", "rsa-2048") for each in ("boot", "est", "scep")]
+    mac = by_code(name, new_code(device, name))
+
+    words = ("-newkey", keys[0], "-certout", "boot.pem", "-subject", f"/CN={name}")
+    succeeded(cmp(device, "ir", *mac, *words))
+    request = folder / "est.b64"
+    csr = make_request(folder / "est.csr", keys[1], subject=(f"CN={name}",))
+    request.write_bytes(base64.encodebytes(csr.read_bytes()))
+    renewed = device.post("simplereenroll", request, certificate="boot")
+    device.keep("est", renewed.certificate)
+    again = by_strongswan(device, name, keys[2], folder / "est.pem", keys[1])
+    (folder / "scep.pem").write_bytes(again)
+    said = succeeded(cmp(device, "rr", *by_certificate("scep"), "-oldcert", "scep.pem"))
+
+    assert b"revocation accepted" in said
+    told = device.installation.json("attempts")
+    own = [each for each in reversed(told) if each["device"] == name]
+    assert [(each["protocol"], each["operation"], each["outcome"]) for each in own] == [
+        ("cmp", "ir", "issued"),
+        ("cmp", "certConf", "confirmed"),
+        ("est", "simplereenroll", "issued"),
+        ("scep", "RenewalReq", "issued"),
+        ("cmp", "rr", "revoked"),
+    ]
+    found = device.installation.json("device", "show", name)["certificates"]
+    assert [each["status"] for each in found] == ["revoked", "active", "superseded"]
+    serials = [f"{certificate(device, each).serial_number:x}" for each in ("scep", "est", "boot")]
+    assert [each["serial_number"] for each in found] == serials
+
+
+def by_strongswan(device: Device, name: str, key: Path, held: Path, held_key: Path) -> bytes:
+    """Renew over SCEP; give the certificate, PEM."""
+    url = f"http://{device.server.http}/scep"
+
+    def pki(*words: str | Path) -> bytes:
+        done = subprocess.run(
+            [program("pki"), *map(str, words)], capture_output=True, check=False, cwd=device.folder
+        )
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        return done.stdout
+
+    pki("--scepca", "--url", url, "--outform", "pem", "--caout", "ca.pem", "--raout", "ra.pem")
+    trusted = ("--cacert-enc", "ra.pem", "--cacert-sig", "ra.pem", "--cacert", "ca.pem")
+    shown = ("--cert", held, "--key", held_key, "--in", key, "--dn", f"CN={name}")
+    return pki(
+        *("--scep", "--url", url, "--outform", "pem", *trusted, "--cacert", "ca-1.pem"), *shown
+    )

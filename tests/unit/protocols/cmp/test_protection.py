@@ -415,6 +415,23 @@ def test_cmp_P8_signatures_that_are_made_here_hold(kind: str, digest: Digest) ->
     verify_signature(signed(key, digest), a_certificate(key))
 
 
+@pytest.mark.parametrize(
+    ("last", "digest"), [("0b", hashes.SHA256()), ("0c", hashes.SHA384()), ("0d", hashes.SHA512())]
+)
+def test_cmp_P8_rsa_may_be_named_without_the_null_that_openssl_leaves_out(
+    last: str, digest: hashes.HashAlgorithm
+) -> None:
+    key = a_key("rsa-2048")
+    assert isinstance(key, rsa.RSAPrivateKey)
+    message = a_genm(sequence(bytes.fromhex(f"06092a864886f70d0101{last}")))
+    made = key.sign(message.protected_part, padding.PKCS1v15(), digest)
+
+    verify_signature(replace(message, protection=made), a_certificate(key))
+
+    with pytest.raises(EnrollmentError):
+        verify_signature(replace(message, protection=made[::-1]), a_certificate(key))
+
+
 def test_cmp_P8_signatures_of_pss_and_of_the_other_keys_hold() -> None:
     rsa_key = a_key("rsa-2048")
     assert isinstance(rsa_key, rsa.RSAPrivateKey)

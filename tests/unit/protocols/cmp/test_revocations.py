@@ -14,6 +14,7 @@ from enroll.events import EventName, Outcome
 from enroll.group_secrets import GroupSecrets
 from enroll.options import CMPOptions
 from enroll.profiles import OnDisable
+from protocols import der
 from protocols.cmp.messages import BodyType
 from tests.support.arrangements import disable
 from tests.support.builders import a_group, a_policy
@@ -302,6 +303,24 @@ async def test_cmp_O6_an_extension_that_the_certificate_lacks_is_not_so(oid: byt
     answer = await Owner(site=site, held=held).ask(details(held.certificate, more=extension))
 
     assert statuses(answer) == [refused("badCertId")]
+
+
+async def test_cmp_O6_all_of_a_certificate_may_be_said() -> None:
+    site, _, held = await a_provisioned()
+    (signed,) = der.split(held.certificate.tbs_certificate_bytes)
+    algorithm = der.split(signed.content)[2]
+    names = tlv(0xA5, held.certificate.subject.public_bytes())
+    number = held.certificate.serial_number
+    octets = number.to_bytes(number.bit_length() // 8 + 1)
+    issuer = tlv(0xA3, held.certificate.issuer.public_bytes())
+    head = tlv(0x80, b"\x02") + tlv(0x81, octets)
+
+    of_another = sequence(sequence(head, tlv(0xA2, b"\x06\x03\x2b\x65\x70"), issuer, names))
+    unique = sequence(sequence(head, issuer, names, tlv(0x87, b"\0\1")))
+    right = sequence(sequence(head, tlv(0xA2, algorithm.content), issuer, names))
+    answer = await Owner(site=site, held=held).ask(of_another, unique, right)
+
+    assert statuses(answer) == [refused("badCertId"), refused("badCertId"), DONE]
 
 
 @pytest.mark.parametrize("field", ["subject", "publicKey", "validity", "extension"])
