@@ -1,7 +1,14 @@
 """openssl's client asks for an encrypted certificate (`-popo 2`), and shows that it read it."""
 
-import pytest
+import hashlib
+from dataclasses import replace
+from typing import Any
 
+import pytest
+from cryptography.hazmat.primitives.asymmetric import x25519
+from pyasn1_alt_modules import rfc9810
+
+from protocols.cmp.messages import BodyType
 from tests.interop.test_cmp import (
     by_code,
     certificate,
@@ -13,7 +20,13 @@ from tests.interop.test_cmp import (
     statuses_of,
     succeeded,
 )
+from tests.interop.test_cmp_restarts import Caller, a_caller, certificates_of, post, until_killed
+from tests.support.cmp import integer
+from tests.support.cmp_possession import decrypted, decrypted_rand
+from tests.support.crmf import a_cert_request, a_private_key_message
+from tests.support.csr import a_name, sequence, tlv
 from tests.support.device import Device
+from tests.support.installation import Installation
 from tests.support.openssl import make_key
 
 pytestmark = pytest.mark.interop
@@ -53,3 +66,40 @@ def test_an_ec_key_is_for_key_agreement_which_openssl_does_not_say(device: Devic
     said = refused(cmp(device, "ir", *by_code("pump-e3", code), *words))
 
     assert b"PKIFailureInfo: badPOP" in said
+
+
+def test_cmp_O4_a_server_may_be_killed_while_a_key_is_being_proven(
+    installation: Installation,
+) -> None:
+    installation.run("certificate-profile", "set", "bootstrap", "key_algorithms=x25519")
+    key = x25519.X25519PrivateKey.generate(), x25519.X25519PrivateKey.generate()
+    sealed, asked = a_caller(installation, "sealed"), a_caller(installation, "asked")
+
+    with until_killed(installation, workers=2) as server:
+        sealed.heard = post(server, request(sealed, key[0], "encrCert"), rfc9810)
+        asked.heard = post(server, request(asked, key[1], "challengeResp"), rfc9810)
+    certificate = decrypted(sealed.heard.encrypted, key[0])
+    rand = decrypted_rand(asked.heard, key[1])
+    with until_killed(installation) as server:
+        confirmed = post(server, word(sealed, certificate))
+        asked.heard = post(server, asked.message(BodyType.POPDECR, sequence(rand)), rfc9810)
+    with until_killed(installation) as server:
+        taken = post(server, word(asked, asked.heard.certificate))
+
+    assert [confirmed.kind, taken.kind] == [BodyType.PKICONF] * 2
+    for name in ("sealed", "asked"):
+        assert certificates_of(installation, name) == ["active"]
+        assert installation.json("device", "show", name)["state"] == "registered"
+
+
+def request(caller: Caller, key: Any, method: str) -> bytes:
+    """Ask for a certificate, in pvno 3, whose key is proven by decryption."""
+    caller.header = replace(caller.header, pvno=3)
+    wanted = a_cert_request(key, number=0, subject=a_name(caller.name))
+    content = a_private_key_message(wanted, "keyAgreement", content=method)
+    return caller.message(BodyType.IR, sequence(content))
+
+
+def word(caller: Caller, certificate: bytes) -> bytes:
+    status = sequence(tlv(0x04, hashlib.sha256(certificate).digest()), integer(0))
+    return caller.message(BodyType.CERT_CONF, sequence(status))

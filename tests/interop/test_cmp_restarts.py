@@ -6,11 +6,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import psutil
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from pyasn1_modules import rfc4210
 
 from protocols.cmp.decode import decode
 from protocols.cmp.encode import MEDIA_TYPE
@@ -66,8 +68,11 @@ def a_caller(installation: Installation, name: str, *options: str) -> Caller:
     )
 
 
-def post(server: Running, message: bytes) -> Answered:
-    """Post over a connection of its own, to whichever worker takes it."""
+def post(server: Running, message: bytes, form: Any = rfc4210) -> Answered:
+    """Post over a connection of its own, to whichever worker takes it.
+
+    `form` is the module of pyasn1 that reads the answer.
+    """
     request = urllib.request.Request(
         f"http://{server.http}/.well-known/cmp",
         data=message,
@@ -79,7 +84,8 @@ def post(server: Running, message: bytes) -> Answered:
                 status=answer.status,
                 media_type=answer.headers["Content-Type"],
                 body=answer.read(),
-            )
+            ),
+            form,
         )
 
 

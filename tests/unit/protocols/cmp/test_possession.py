@@ -15,18 +15,17 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pyasn1.codec.der import decoder, encoder
 from pyasn1_alt_modules import rfc9810
-from pyasn1_modules import rfc2459, rfc4211
+from pyasn1_modules import rfc4211
 
 from enroll.certificates import CertificateStatus, RevocationReason
 from enroll.device import DeviceState
 from enroll.profiles import Approval, KeyAlgorithm
 from protocols import der
 from protocols.cmp.messages import BodyType
-from protocols.cms.enveloped_data import open_enveloped_data
 from tests.support.builders import a_certificate_profile, a_group, a_policy
 from tests.support.cmp import integer
 from tests.support.cmp_conversation import FAIL_INFO, Answered, Client, by_held, by_secret
-from tests.support.cms import holder_of, key_of
+from tests.support.cmp_possession import ENVELOPED_DATA, decrypted, decrypted_rand
 from tests.support.crmf import a_cert_request, a_message, a_private_key_message, signature_over
 from tests.support.csr import a_key, a_name, sequence, tlv
 from tests.support.enrollment import OPERATOR, Site, by_code, open_site
@@ -47,7 +46,6 @@ USAGES = {
     "ml-kem-768": "key_encipherment",
     "ml-kem-1024": "key_encipherment",
 }
-ENVELOPED_DATA = bytes.fromhex("06092a864886f70d010703")
 MAKERS: dict[str, Any] = {
     "x25519": x25519.X25519PrivateKey.generate,
     "x448": x448.X448PrivateKey.generate,
@@ -88,13 +86,6 @@ def content(key: Any, purpose: str, method: str = "encrCert") -> bytes:
 async def asked(client: Client, key: Any, purpose: str, method: str = "encrCert") -> Answered:
     client.heard = await client.send(BodyType.IR, content(key, purpose, method))
     return client.heard
-
-
-def decrypted(enveloped: bytes, key: Any) -> bytes:
-    """Open an EnvelopedData, its tag whichever it has, with a private key."""
-    (element,) = der.split(enveloped)
-    message = sequence(ENVELOPED_DATA, tlv(0xA0, sequence(element.content)))
-    return open_enveloped_data(message, keys=(key_of(holder_of(key)),)).content
 
 
 def opened_by_openssl(enveloped: bytes, key: Any, folder: Path) -> bytes:
@@ -340,47 +331,6 @@ async def test_cmp_O2_what_was_changed_is_told_after_a_challenge_too(
 
     assert (given.kind, given.status) == (BodyType.IP, status)
     assert confirmed.kind is BodyType.PKICONF
-
-
-def decrypted_rand(challenged: Answered, key: Any) -> bytes:
-    """Check a popdecc as RFC 9810 §5.2.8.3.3 and its appendix F have it; give the INTEGER."""
-    (challenge,) = challenged.body
-    assert encoder.encode(challenge["owf"]) == sequence(bytes.fromhex("0609608648016503040201"))
-    assert challenge["challenge"].asOctets() == b""
-    recipient = encoder.encode(challenge["encryptedRand"])
-    (tagged,) = der.split(recipient)
-    enveloped = tagged.content
-    assert sequence(sequence(), integer(0)) in enveloped
-    rand = decrypted_by_number(enveloped, key)
-    (outer,) = der.split(rand)
-    number, sender = der.split(outer.content)
-    assert sender.whole == challenged.header.sender
-    assert decoder.decode(sender.whole, asn1Spec=rfc2459.GeneralName())[1] == b""
-    assert hashlib.sha256(number.whole).digest() == challenge["witness"].asOctets()
-    assert int.from_bytes(number.content, signed=True).bit_length() > 128
-    return number.whole
-
-
-def decrypted_by_number(enveloped: bytes, key: Any) -> bytes:
-    """Open an envelope whose recipient has no certificate: put one's name in its place."""
-    party = holder_of(key)
-    numbered = sequence(sequence(), integer(0))
-    named = sequence(
-        party.certificate.issuer.public_bytes(), integer(party.certificate.serial_number)
-    )
-    return decrypted(_replaced(enveloped, numbered, named), key)
-
-
-def _replaced(element: bytes, old: bytes, new: bytes) -> bytes:
-    """Put an element in the place of another, however deep, and mend the lengths."""
-    (found,) = der.split(element)
-    if found.whole == old:
-        return new
-    if not found.tag & 0x20:
-        return found.whole
-    return der.encode(
-        found.tag, *(_replaced(each.whole, old, new) for each in der.split(found.content))
-    )
 
 
 async def test_a_wrong_answer_to_a_challenge_is_badpop_and_revokes() -> None:
