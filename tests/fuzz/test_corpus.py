@@ -11,6 +11,7 @@ from tests.fuzz.fuzz_cmp_exchange import fuzz_cmp_exchange
 from tests.fuzz.fuzz_cmp_message import fuzz_cmp_message
 from tests.fuzz.fuzz_cmp_possession import fuzz_cmp_possession
 from tests.fuzz.fuzz_cmp_revocation import fuzz_cmp_revocation
+from tests.fuzz.fuzz_cmp_support import fuzz_cmp_support
 from tests.fuzz.fuzz_cms_enveloped import fuzz_cms_enveloped
 from tests.fuzz.fuzz_cms_signed import fuzz_cms_signed
 from tests.fuzz.fuzz_crmf import fuzz_crmf
@@ -39,6 +40,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "cmp_message": fuzz_cmp_message,
     "cmp_possession": fuzz_cmp_possession,
     "cmp_revocation": fuzz_cmp_revocation,
+    "cmp_support": fuzz_cmp_support,
     "cms_enveloped": fuzz_cms_enveloped,
     "cms_signed": fuzz_cms_signed,
     "crmf": fuzz_crmf,
