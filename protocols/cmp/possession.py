@@ -108,7 +108,7 @@ def _enveloped(content: bytes, recipient: Recipient) -> der.Element:
 
 
 def _encrypted_value(content: bytes, key: rsa.RSAPublicKey) -> bytes:
-    """Write RFC 4211 §2.1 EncryptedValue, which clients of pvno 2 know, OpenSSL's up to 3.4."""
+    """Write RFC 4211 §2.1 EncryptedValue, which clients of pvno 2 know, OpenSSL 3.0's too."""
     content_key = os.urandom(_CIPHER.key_octets)
     algorithm, encrypted = _CIPHER.encrypt(content_key, content)
     (symmetric,) = der.split(algorithm)
