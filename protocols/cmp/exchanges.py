@@ -13,7 +13,12 @@ from protocols.cmp.encode import (
 )
 from protocols.cmp.key_delivery import KeyDelivery
 from protocols.cmp.macs import MACKey
-from protocols.cmp.messages import BodyType, PKIStatus, PKIStatusInfo
+from protocols.cmp.messages import (
+    ENVELOPED_DATA_VERSION,
+    BodyType,
+    PKIStatus,
+    PKIStatusInfo,
+)
 from protocols.cmp.modifications import is_modified
 from protocols.cmp.nonces import Possession, Turn
 from protocols.cmp.possession import encode_challenge, encrypt_certificate
@@ -104,6 +109,7 @@ class CertificateExchange:
             certificates=without_roots(issued.chain),
             implicit_confirm=waits is None and self.reply.request.implicit_confirm,
             confirm_until=waits,
+            least_version=ENVELOPED_DATA_VERSION if issued.generated is not None else 0,
         )
 
     def _private_key(self, issued: Issued) -> bytes | None:

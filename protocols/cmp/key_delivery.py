@@ -16,6 +16,7 @@ from enroll.key_generation import (
     WantedRecipient,
 )
 from protocols import der
+from protocols.cmp.messages import ENVELOPED_DATA_VERSION
 from protocols.cmp.senders import ByMAC, Sender
 from protocols.cmp.terms import Terms
 from protocols.cms.content_info import SIGNED_DATA, unwrap
@@ -28,7 +29,6 @@ from protocols.cms.passwords import Password
 from protocols.cms.recipients import Recipient, recipient_of
 from protocols.crmf.messages import CertReqMsg
 
-_VERSION = 3
 _NO_BITS = b"\x00"
 
 
@@ -40,8 +40,12 @@ def asks_for_key(request: CertReqMsg) -> bool:
 
 
 def read_key_wish(request: CertReqMsg, pvno: int, delivery: "KeyDelivery") -> KeyWish:
-    """Read what key is wanted. Raises Malformed."""
-    if pvno != _VERSION:
+    """Read what key is wanted. Raises Malformed.
+
+    RFC 9483 §4.1.6 has pvno 3 from the first message on; OpenSSL 4 asks in pvno 2, and knows the
+    answer in pvno 3.
+    """
+    if delivery.strict and pvno != ENVELOPED_DATA_VERSION:
         raise Malformed(
             "who asks for a key to be made does so in pvno 3", finding="key_wish_version"
         )
@@ -52,7 +56,7 @@ def delivery_for(sender: Sender, terms: Terms) -> "KeyDelivery":
     return KeyDelivery(
         sender=sender,
         signed_by=terms.key_package_signer,
-        wrap=KeyWrap.AES_256 if terms.profile.cmp.strict else None,
+        strict=terms.profile.cmp.strict,
     )
 
 
@@ -60,12 +64,13 @@ def delivery_for(sender: Sender, terms: Terms) -> "KeyDelivery":
 class KeyDelivery:
     """How a key gets to the sender of a request: encrypted with what protects the request.
 
-    Under a password the content key is wrapped by PWRI-KEK, which clients know, or by `wrap`.
+    Under a password the content key is wrapped by PWRI-KEK, which clients know, or, where it is
+    `strict`, by AES as RFC 9483 has it.
     """
 
     sender: Sender
     signed_by: Callable[[], KeyPackageSigner] = field(repr=False)
-    wrap: KeyWrap | None = None
+    strict: bool = False
 
     @property
     def wanted(self) -> WantedRecipient:
@@ -91,7 +96,7 @@ class KeyDelivery:
         if not isinstance(self.sender, ByMAC):
             return _recipient(self.sender.chain[0])
         assert self.sender.secret is not None  # noqa: S101 - else nothing was issued
-        return Password(password=self.sender.secret, wrap=self.wrap)
+        return Password(password=self.sender.secret, wrap=KeyWrap.AES_256 if self.strict else None)
 
 
 def _names_only_an_algorithm(spki: bytes) -> bool:

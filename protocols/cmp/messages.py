@@ -36,6 +36,10 @@ CRLS = bytes.fromhex(f"{_ID_IT}17")
 KEM_CIPHERTEXT_INFO = bytes.fromhex(f"{_ID_IT}18")
 
 
+ENVELOPED_DATA_VERSION = 3
+"""RFC 9810 §7: the pvno of messages with EnvelopedData."""
+
+
 class BodyType(IntEnum):
     """The tags of RFC 9810 §5.1.2 PKIBody."""
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 
 from enroll.failures import EnrollmentError, FailureReason
 from protocols import der
-from protocols.cmp.messages import BodyType, PKIHeader
+from protocols.cmp.messages import ENVELOPED_DATA_VERSION, BodyType, PKIHeader
 from protocols.cmp.nonces import Possession
 from protocols.cms.content_ciphers import ContentEncryption
 from protocols.cms.content_info import unwrap
@@ -20,7 +20,6 @@ from protocols.cms.recipients import Recipient, recipient_of
 from protocols.crmf.indirect import SubsequentMessage, subsequent_message
 from protocols.crmf.messages import CertReqMsg, SignatureProof
 
-ENVELOPED_DATA_VERSION = 3
 _CIPHER = ContentEncryption.AES_256_CBC
 # RFC 4211 §2.1 EncryptedValue: symmAlg, encSymmKey and keyAlg.
 _SYMM_ALG = 0xA1

@@ -54,8 +54,12 @@ class Reply:
         certificates: tuple[bytes, ...] = (),
         implicit_confirm: bool = False,
         confirm_until: datetime | None = None,
+        least_version: int = 0,
     ) -> WireResponse:
-        """Write an answer that leads to this turn; `certificates` go along in extraCerts."""
+        """Write an answer that leads to this turn; `certificates` go along in extraCerts.
+
+        It has the version of the request, or the least that knows what is in it.
+        """
         header = answer_header(
             self.request,
             sender=self.sender,
@@ -64,6 +68,7 @@ class Reply:
             implicit_confirm=implicit_confirm,
             confirm_wait_time=confirm_until,
         )
+        header = replace(header, pvno=max(header.pvno, least_version))
         if turn is not None:
             header = replace(header, sender_nonce=nonce or self.nonce(turn))
         if self.behind_nonce:

@@ -78,11 +78,24 @@ async def test_cmp_K1_where_no_keys_are_made_nobody_gets_one() -> None:
     assert not await site.certificates()
 
 
-async def test_cmp_K1_who_asks_for_a_key_does_so_in_pvno_3() -> None:
-    site = await a_site_without_keys()
+async def test_cmp_K1_openssl_asks_in_pvno_2_and_is_answered_in_pvno_3() -> None:
+    site = await open_site(key_policy())
     client = await a_client(site)
 
     answer = await ask_for_key(client, pvno=2)
+
+    assert (answer.kind, answer.header.pvno, has_key(answer)) == (BodyType.IP, 3, True)
+
+
+async def test_cmp_K1_a_strict_profile_makes_keys_in_pvno_3_only() -> None:
+    policy = key_policy()
+    strict = replace(policy.enrollment_profiles["bootstrap"].cmp, strict=True)
+    site = await a_site_without_keys(key_policy(cmp=strict))
+    client = await a_client(site)
+
+    client.header = replace(client.header, sender=tlv(0xA4, a_name("pump-1").public_bytes()))
+
+    answer = await ask_for_key(client, pvno=2, message_time=site.clock.now())
 
     check_refused(answer, BodyType.ERROR, "badRequest")
 
