@@ -111,8 +111,8 @@ def test_cmp_K1_openssl_opens_and_verifies_the_key_that_was_made_for_it(device: 
     options = ("--copy", "bootstrap", "--set", "est.server_key_generation=allowed")
     device.installation.run("profile", "add", "central", *options)
     code = new_code(device, "new-7")
+    subject = ("-subject", "/CN=new-7")
     words = ("-centralkeygen", "-newkeyout", "made.key", "-certout", "made.pem")
-    words = (*words, "-subject", "/CN=new-7")
     url = f"http://{device.server.http}/cmp/central"
     assert within(10, lambda: device.curl(url).status == 405)
 
