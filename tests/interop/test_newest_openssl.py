@@ -124,6 +124,7 @@ def test_cmp_K1_openssl_opens_and_verifies_the_key_that_was_made_for_it(device: 
             "-subject",
             "/CN=new-7",
             *words,
+            *subject,
             profile="central",
         )
     )
