@@ -34,6 +34,7 @@ from tests.support.cmp_conversation import (
     content_of,
     read,
 )
+from tests.support.cmp_revocations import DONE, details, refused, statuses
 from tests.support.crmf import a_cert_request, vouched
 from tests.support.csr import a_key, a_name, sequence, tlv
 from tests.support.enrollment import OPERATOR, Held, Site, a_new_key, by_code, renewal
@@ -129,6 +130,20 @@ async def test_cmp_N1_a_kur_with_added_protection_is_judged_by_its_own() -> None
 
     assert (given.kind, given.status, confirmed.kind) == (BodyType.KUP, 0, BodyType.PKICONF)
     assert (await site.record_of(held)).status is CertificateStatus.SUPERSEDED
+
+
+async def test_cmp_N1_an_rr_with_added_protection_is_judged_by_its_own() -> None:
+    site = await a_line()
+    held, other = await site.enroll("unit-8"), await site.enroll("unit-9")
+    client, station = by_held(site, held), a_station(site)
+    own, foreign = details(held.certificate), details(other.certificate)
+    message = client.message(BodyType.RR, sequence(own, foreign))
+
+    answer = await post(station, added(station, message))
+
+    assert statuses(answer) == [DONE, refused("badCertId")]
+    assert (await site.record_of(held)).status is CertificateStatus.REVOKED
+    assert (await site.record_of(other)).status is CertificateStatus.ACTIVE
 
 
 async def test_cmp_N1_added_protection_helps_no_message_that_proves_nothing() -> None:

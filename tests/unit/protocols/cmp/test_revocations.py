@@ -1,5 +1,6 @@
 """rr and rp in process: who may stop which certificate, and what everybody else is told."""
 
+from asyncio import gather
 from datetime import timedelta
 from typing import Any
 
@@ -363,6 +364,31 @@ async def test_a_superseded_certificate_revokes_itself_and_nothing_else() -> Non
     of_itself = await owner.stop(first)
 
     assert (statuses(of_another), statuses(of_itself)) == ([refused("badCertId")], [DONE])
+
+
+async def test_a_certificate_that_awaits_certconf_stops_nothing() -> None:
+    site = await open_site()
+    await site.register()
+    code = await site.code()
+    ask = by_code("pump-1", code)
+    given = await by_secret(site, "pump-1", code).send(BodyType.IR, content_of(ask))
+    held = Held(der=given.certificate, key=ask.key)
+
+    answer = await Owner(site=site, held=held).stop(held)
+
+    check_error(answer, "notAuthorized")
+    assert await status_of(site, held) is CertificateStatus.PENDING_CONFIRM
+
+
+async def test_of_two_requests_at_once_one_is_done() -> None:
+    site, bootstrap, held = await a_provisioned()
+    asks = [Owner(site=site, held=each).stop(held, 4) for each in (bootstrap, held, bootstrap)]
+
+    answers = [statuses(each) for each in await gather(*asks)]
+
+    assert sorted(answers) == [[DONE], [refused("certRevoked")], [refused("certRevoked")]]
+    names = [each.name for each in await site.events()]
+    assert names.count(EventName.CERTIFICATE_REVOKED) == 1
 
 
 async def test_a_revoked_certificate_asks_for_nothing_else() -> None:
