@@ -36,7 +36,7 @@ from enroll.policy.slots import active_in, first_issue
 from enroll.ports import Clock, UnitOfWork
 from enroll.profiles import CertificateProfile, KeyAlgorithm, ReEnrollment
 from enroll.request import Operation
-from enroll.stages.transaction import check_transaction
+from enroll.stages.transaction import check_transaction, check_waiting
 from enroll.steps import Addressed, Authorized, Held, Identified, Repeated
 from enroll.trace import DecisionTrace
 
@@ -111,6 +111,7 @@ class Authorize:
             return order if order.is_open else None
         if not _needs_person(step):
             return None
+        await check_waiting(step, uow)
         orders = await uow.orders.in_slot(step.device.device_id, addressed.profile.slug)
         return order_for(orders, request, step.authenticated.authentication, now)
 

@@ -7,22 +7,41 @@ from enroll.steps import Identified, Repeated
 
 
 async def check_transaction(step: Identified, repeated: Repeated | None, uow: UnitOfWork) -> None:
-    """Refuse another request under an exchange's id that this credential has used already."""
-    request = step.authenticated.addressed.request
-    if request.transaction is None:
+    """Demand that this credential got nothing else under the exchange's id.
+
+    Raises EnrollmentError (TRANSACTION_CONFLICT).
+    """
+    transaction = step.authenticated.addressed.request.transaction
+    if transaction is None:
         return
     credential_id = step.authenticated.authentication.credential_id
     same = repeated.record.fingerprint if repeated is not None else None
-    given = await uow.certificates.by_transaction(request.transaction)
-    waiting = await uow.orders.by_reference(request.transaction)
-    if any(
-        each.credential_id == credential_id and each.fingerprint != same for each in given
-    ) or any(_is_of_another_request(each, step, credential_id) for each in waiting):
-        raise EnrollmentError(
-            FailureReason.TRANSACTION_CONFLICT,
-            f"this credential used the transaction {request.transaction[:80]} for another request",
-            finding="transaction_in_use",
-        )
+    for each in await uow.certificates.by_transaction(transaction):
+        if each.credential_id == credential_id and each.fingerprint != same:
+            raise _in_use(transaction)
+
+
+async def check_waiting(step: Identified, uow: UnitOfWork) -> None:
+    """Demand that this credential waits for nothing else under the exchange's id.
+
+    Only where a person decides: elsewhere nothing waits. Raises EnrollmentError
+    (TRANSACTION_CONFLICT).
+    """
+    transaction = step.authenticated.addressed.request.transaction
+    if transaction is None:
+        return
+    credential_id = step.authenticated.authentication.credential_id
+    for each in await uow.orders.by_reference(transaction):
+        if _is_of_another_request(each, step, credential_id):
+            raise _in_use(transaction)
+
+
+def _in_use(transaction: str) -> EnrollmentError:
+    return EnrollmentError(
+        FailureReason.TRANSACTION_CONFLICT,
+        f"this credential used the transaction {transaction[:80]} for another request",
+        finding="transaction_in_use",
+    )
 
 
 def _is_of_another_request(order: Order, step: Identified, credential_id: str) -> bool:

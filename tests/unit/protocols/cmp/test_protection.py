@@ -304,6 +304,54 @@ def test_cmp_P8_signature_algorithms_not_in_the_list_are_refused(algorithm: byte
     assert caught.value.field == "protectionAlg"
 
 
+_SIGNATURES = {
+    "p-256": ("06082a8648ce3d040302", b""),
+    "rsa-2048": ("06092a864886f70d01010b", b"\x05\x00"),
+    "ed25519": ("06032b6570", b""),
+}
+
+
+@pytest.mark.parametrize("kind", _SIGNATURES)
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        b"",
+        b"\x05\x00",
+        b"\x05\x00\x05\x00",
+        integer(5),
+        sequence(),
+        sequence(tlv(0xA0, SHA256)),
+        sequence(sequence(sequence(b"\x05\x00"))),
+        tlv(0x04, bytes(10_000)),
+    ],
+    ids=["none", "NULL", "two", "a number", "nothing", "those of PSS", "deep", "long"],
+)
+def test_security_P14_a_signature_has_the_parameters_of_its_algorithm(
+    kind: str, parameters: bytes
+) -> None:
+    key = a_key(kind)
+    signer = Signer.holding(a_certificate(key), key)
+    oid, own = _SIGNATURES[kind]
+
+    class Crafted:
+        algorithm = sequence(bytes.fromhex(oid), parameters)
+
+        def protect(self, octets: bytes) -> bytes:
+            return signer.protect(octets)
+
+    message = decode(a_message(BodyType.GENM, sequence(), protection=Crafted()))
+
+    if parameters == own:
+        verify_signature(message, signer.certificate)
+    else:
+        with pytest.raises(EnrollmentError) as refusal:
+            verify_signature(message, signer.certificate)
+        assert refusal.value.reason in {
+            FailureReason.UNSUPPORTED_ALGORITHM,
+            FailureReason.MALFORMED_REQUEST,
+        }
+
+
 def test_cmp_P8_a_weak_key_does_not_sign() -> None:
     weak = a_key("rsa-1024")
     assert isinstance(weak, rsa.RSAPrivateKey)
