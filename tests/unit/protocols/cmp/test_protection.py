@@ -317,14 +317,13 @@ _SIGNATURES = {
     [
         b"",
         b"\x05\x00",
-        b"\x05\x00\x05\x00",
         integer(5),
         sequence(),
         sequence(tlv(0xA0, SHA256)),
         sequence(sequence(sequence(b"\x05\x00"))),
         tlv(0x04, bytes(10_000)),
     ],
-    ids=["none", "NULL", "two", "a number", "nothing", "those of PSS", "deep", "long"],
+    ids=["none", "NULL", "a number", "nothing", "those of PSS", "deep", "long"],
 )
 def test_security_P14_a_signature_has_the_parameters_of_its_algorithm(
     kind: str, parameters: bytes
@@ -346,10 +345,7 @@ def test_security_P14_a_signature_has_the_parameters_of_its_algorithm(
     else:
         with pytest.raises(EnrollmentError) as refusal:
             verify_signature(message, signer.certificate)
-        assert refusal.value.reason in {
-            FailureReason.UNSUPPORTED_ALGORITHM,
-            FailureReason.MALFORMED_REQUEST,
-        }
+        assert refusal.value.reason is FailureReason.UNSUPPORTED_ALGORITHM
 
 
 def test_cmp_P8_a_weak_key_does_not_sign() -> None:
