@@ -305,9 +305,9 @@ def test_cmp_P8_signature_algorithms_not_in_the_list_are_refused(algorithm: byte
 
 
 _SIGNATURES = {
-    "p-256": ("06082a8648ce3d040302", b""),
-    "rsa-2048": ("06092a864886f70d01010b", b"\x05\x00"),
-    "ed25519": ("06032b6570", b""),
+    "p-256": ("06082a8648ce3d040302", {b""}),
+    "rsa-2048": ("06092a864886f70d01010b", {b"", b"\x05\x00"}),  # RFC 4055 §5
+    "ed25519": ("06032b6570", {b""}),
 }
 
 
@@ -340,7 +340,7 @@ def test_security_P14_a_signature_has_the_parameters_of_its_algorithm(
 
     message = decode(a_message(BodyType.GENM, sequence(), protection=Crafted()))
 
-    if parameters == own:
+    if parameters in own:
         verify_signature(message, signer.certificate)
     else:
         with pytest.raises(EnrollmentError) as refusal:
