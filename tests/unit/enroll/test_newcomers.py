@@ -494,3 +494,15 @@ async def test_a_limit_that_cannot_be_is_not_stored(number: int) -> None:
         await site.administration.put_group(
             replace(group, newcomers_per_day=number), new=False, actor=OPERATOR
         )
+
+
+async def test_security_P15_a_newcomer_does_not_vouch_for_its_key() -> None:
+    site = await a_site()
+    made = await a_passcode(site)
+    request = replace(shown(site, CMP, made.clear), possession_vouched=True)
+
+    result = await site.pipeline.handle(request)
+
+    assert isinstance(result, Rejected)
+    assert (result.reason, result.finding) == (FailureReason.NOT_AUTHORIZED, "possession_vouched")
+    assert not await devices(site)
