@@ -18,7 +18,7 @@ from enroll.profiles import OnDisable
 from protocols import der
 from protocols.cmp.messages import BodyType
 from tests.support.arrangements import disable
-from tests.support.builders import a_group, a_policy
+from tests.support.builders import PASSCODE_REFERENCE, a_group, a_policy
 from tests.support.cmp import a_signer, by_signature
 from tests.support.cmp_conversation import (
     FAIL_INFO,
@@ -47,6 +47,7 @@ from tests.support.enrollment import (
     open_site,
     renewal,
 )
+from tests.support.passcodes import a_passcode
 from tests.support.registration_authorities import A_RA, RA_KEY, a_site, appoint, factory
 
 ACTIVE, ON_HOLD, REVOKED = (
@@ -473,7 +474,7 @@ async def test_cmp_P12_a_profile_may_let_a_code_revoke_what_it_got_and_no_more()
     assert await status_of(site, held) is REVOKED
 
 
-@pytest.mark.parametrize("cause", ["wrong", "unknown", "late", "the group's"])
+@pytest.mark.parametrize("cause", ["wrong", "unknown", "late", "the group's", "a passcode"])
 async def test_cmp_P12_another_secret_revokes_nothing(cause: str) -> None:
     site, held, code = await an_enrolled(mac_revocation=True)
     name = "pump-1"
@@ -483,6 +484,8 @@ async def test_cmp_P12_another_secret_revokes_nothing(cause: str) -> None:
         name = "nobody"
     elif cause == "late":
         site.clock.advance(8 * DAY)
+    elif cause == "a passcode":
+        name, code = PASSCODE_REFERENCE, (await a_passcode(site)).clear
     else:
         secrets = GroupSecrets(site.registry, site.vault, site.clock, site.randomness)
         group_id = (await site.device()).group_id
