@@ -87,6 +87,8 @@ class Hold:
         uow.policy.expect(authenticated.addressed.policy.version)
         device = replace(step.identified.device, updated_at=now)
         if authenticated.newcomer is not None:
+            # At the very time of its order: who lets it in sees that they came together.
+            device = replace(device, created_at=order.requested_at)
             stage_newcomer(device, step.identified.group, uow)
             stage_application(
                 device, step.identified.group, authenticated.actor, self._randomness, uow

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,13 +32,22 @@ from tests.support.builders import (
 )
 from tests.support.csr import a_name, some_key_usage
 from tests.support.enrollment import OPERATOR, Site, a_new_key, by_code, open_site
+from tests.support.fakes import FixedClock
 from tests.support.passcodes import a_passcode, ask, secrets_of, shown
 from tests.support.registries import look
 
 EST, CMP = ProtocolName.EST, ProtocolName.CMP
 
 
-async def a_site(*parts: Any, **group: object) -> Site:
+class TickingClock(FixedClock):
+    """Goes on a little whenever it is looked at, as clocks do."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(microseconds=1))
+        return super().now()
+
+
+async def a_site(*parts: Any, clock: FixedClock | None = None, **group: object) -> Site:
     """Open a site whose group lets devices join at once, but for what is given."""
     profile = an_enrollment_profile(
         initial_credentials=frozenset({CredentialKind.ONE_TIME_CODE, CredentialKind.GROUP_SECRET}),
@@ -50,7 +59,7 @@ async def a_site(*parts: Any, **group: object) -> Site:
         **group,
     }
     open_group = replace(a_policy().groups[GROUP], **changes)
-    return await open_site(a_policy(open_group, *(parts or (profile,))))
+    return await open_site(a_policy(open_group, *(parts or (profile,))), clock=clock)
 
 
 async def be_refused(site: Site, code: str, way: ProtocolName = EST, **details: Any) -> Rejected:
@@ -366,6 +375,46 @@ async def test_lifecycle_T02_who_joins_waits_with_its_order_and_is_let_in_once(
         OrderState.APPROVED,
         OrderState.ISSUED,
     }
+
+
+async def test_lifecycle_T03_who_joins_is_let_in_with_what_it_asked_for_as_time_goes_by(
+    way: ProtocolName,
+) -> None:
+    site = await a_site(group_secret_approval=Approval.MANUAL, clock=TickingClock())
+    made = await a_passcode(site)
+    key = a_new_key()
+    assert isinstance(await ask(site, way, made.clear, key=key, transaction="t-1"), Pending)
+
+    await approve_device(site)
+
+    result = await ask(site, way, made.clear, key=key, transaction="t-2")
+    assert isinstance(result, Issued)
+
+
+async def test_what_a_newcomer_asked_for_later_is_decided_on_by_itself() -> None:
+    other = an_enrollment_profile(
+        "other",
+        initial_credentials=frozenset({CredentialKind.GROUP_SECRET}),
+        subject_names_newcomers=True,
+    )
+    site = await a_site(
+        an_enrollment_profile(
+            initial_credentials=frozenset({CredentialKind.GROUP_SECRET}),
+            subject_names_newcomers=True,
+        ),
+        other,
+        group_secret_approval=Approval.MANUAL,
+        clock=TickingClock(),
+    )
+    made = await a_passcode(site)
+    key = a_new_key()
+    assert isinstance(await ask(site, EST, made.clear), Pending)
+    assert isinstance(await ask(site, EST, made.clear, key=key, profile="other"), Pending)
+
+    await approve_device(site)
+
+    (waiting,) = await site.orders(pending_only=True)
+    assert waiting.profile == "other"
 
 
 async def test_cmp_who_joins_and_waits_polls_under_the_passcode() -> None:
