@@ -110,6 +110,34 @@ def test_lifecycle_T05_a_name_that_is_held_is_not_taken_over_over_cmp(bench: Dev
     assert len(shown(bench, "held-1")["certificates"]) == 1
 
 
+def test_lifecycle_T03_a_device_that_waits_is_let_in_while_it_polls_over_cmp(
+    bench: Device,
+) -> None:
+    bench.installation.run("group", "add", "screened", "--copy", "bench", "device_approval=auto")
+    bench.installation.run("group", "set", "screened", "approval_retry_after=1s")
+    made = bench.installation.json("group", "secret", "add", "screened", "--reference", "screened")
+    address = ("-server", f"{bench.server.http}/.well-known/cmp/p/bench")
+    words = ("-ref", "screened", "-secret", f"pass:{made['secret']}", "-subject", "/CN=late-1")
+    key = make_key(bench.folder / "late.key")
+    command = ["cmp", "-cmd", "ir", *address, *words, "-trusted", str(bench.installation.root)]
+
+    def waits() -> bool:
+        found = bench.installation.call("device", "show", "late-1", "-o", "json")
+        return found.returncode == 0 and json.loads(found.stdout)["state"] == "pending_approval"
+
+    with subprocess.Popen(
+        [program("openssl"), *command, "-newkey", key, "-certout", "late.pem"],
+        cwd=bench.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as client:
+        assert within(20, waits)
+        bench.installation.run("device", "approve", "late-1")
+        assert client.wait(30) == 0
+
+    assert shown(bench, "late-1")["state"] == "registered"
+
+
 def test_lifecycle_T05_a_device_joins_over_est_by_the_reference_as_user_name(
     bench: Device,
 ) -> None:
