@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import x25519
 from pyasn1_alt_modules import rfc9810
 
+from enroll.profiles import SIGNING, KeyAlgorithm
 from protocols.cmp.messages import BodyType
 from tests.interop.test_cmp import (
     by_code,
@@ -71,7 +72,8 @@ def test_an_ec_key_is_for_key_agreement_which_openssl_does_not_say(device: Devic
 def test_cmp_O4_a_server_may_be_killed_while_a_key_is_being_proven(
     installation: Installation,
 ) -> None:
-    installation.run("certificate-profile", "set", "bootstrap", "key_algorithms=x25519")
+    allowed = ",".join(sorted(SIGNING | {KeyAlgorithm.X25519}))
+    installation.run("certificate-profile", "set", "bootstrap", f"key_algorithms={allowed}")
     key = x25519.X25519PrivateKey.generate(), x25519.X25519PrivateKey.generate()
     sealed, asked = a_caller(installation, "sealed"), a_caller(installation, "asked")
 
