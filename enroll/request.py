@@ -155,7 +155,8 @@ class PollRequest:
     that opened it (`credential_id`, or what a MAC among its credentials proves); what proves
     neither finds no order. Where a key is to be made, it goes to the `key_recipient`.
     `for_holder`: none but the holder of that key can read the answer, as an order must have it
-    whose request did not prove possession.
+    whose request did not prove possession. `is_for` tells of a key, by its SHA-256, whether the
+    question follows an answer about that one.
     """
 
     origin: RequestOrigin
@@ -167,6 +168,7 @@ class PollRequest:
     issuer: str | None = None
     key_recipient: WantedRecipient | None = None
     for_holder: bool = False
+    is_for: Callable[[str], bool] = field(default=lambda _: True, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,7 +94,7 @@ def polled(
         if wish is None or profile not in {None, each.profile}:
             continue
         by_key = poll.spki_sha256 is not None and poll.spki_sha256 == wish.spki_sha256
-        if not (wish.key_proven or poll.for_holder):
+        if not (wish.key_proven or poll.for_holder) or not poll.is_for(wish.spki_sha256):
             continue
         proven = poll.credential_id is not None and poll.credential_id == wish.credential_id
         if by_key or proven or wish.credential_id in proven_ids:

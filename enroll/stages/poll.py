@@ -41,7 +41,7 @@ class Poll:
         )
         orders = [each for each in found if known.has(each)]
         order = polled(orders, poll, known.credential_ids)
-        record = self._withheld(withheld, known)
+        record = self._withheld([each for each in withheld if poll.is_for(each.spki_sha256)], known)
         if order is None and record is not None:
             trace.device, trace.proven = await uow.devices.by_id(record.device_id or ""), True
             trace.passed("possession", "proven by the answer to a challenge")

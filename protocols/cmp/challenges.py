@@ -2,6 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
+from functools import partial
 
 from enroll.failures import FailureReason, Malformed
 from enroll.request import Acknowledgement, Confirmation, PollRequest
@@ -76,6 +77,7 @@ def open_response(
             credentials=(asked.sender.credential,),
             acknowledgement=Acknowledgement.DUE,
             for_holder=True,
+            is_for=partial(nonces.is_about, header),
         ),
         reply=asked.reply,
         sender=asked.sender,

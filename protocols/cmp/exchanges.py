@@ -79,7 +79,7 @@ class CertificateExchange:
         assert self.wanted is not None  # noqa: S101 - what is challenged is a request
         assert self.wanted.public_key is not None  # noqa: S101 - and it has a key
         turn = replace(self.turn, modified=modified)
-        nonce = self.reply.nonce(turn)
+        nonce = self.reply.nonce(turn, self._about)
         number = self.reply.nonces.challenge(nonce, self.reply.request.transaction_id or b"")
         body = encode_challenge(
             self.wanted.public_key, self.turn.cert_req_id, number, self.reply.sender
@@ -106,6 +106,7 @@ class CertificateExchange:
             encode_cert_responses(self.turn.answer, [response], ca_pubs),
             key=self.sender.key,
             turn=replace(self.turn, waiting=False, modified=False),
+            about=self._about,
             certificates=without_roots(issued.chain),
             implicit_confirm=waits is None and self.reply.request.implicit_confirm,
             confirm_until=waits,
@@ -125,7 +126,13 @@ class CertificateExchange:
         else:
             response = CertResponse(cert_req_id=self.turn.cert_req_id, status=_WAITING)
             body = encode_cert_responses(self.turn.answer, [response])
-        return self.reply.send(body, key=self.sender.key, turn=turn)
+        return self.reply.send(body, key=self.sender.key, turn=turn, about=self._about)
+
+    @property
+    def _about(self) -> str | None:
+        """Name the key that is asked for; what follows another message is about its key."""
+        request = self.request
+        return request.recognized_by if isinstance(request, EnrollmentRequest) else None
 
     def _refuse(self, rejected: Rejected) -> WireResponse:
         key = key_for(rejected, self.sender)

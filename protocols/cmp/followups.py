@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from functools import partial
 
 from cryptography import x509
 from cryptography.x509.oid import SignatureAlgorithmOID
@@ -61,6 +62,7 @@ def open_poll(asked: Asked, terms: Terms, nonces: SenderNonces) -> CertificateEx
             acknowledgement=Acknowledgement.DUE,
             key_recipient=delivery.wanted,
             for_holder=turn.possession is not Possession.SIGNED,
+            is_for=partial(nonces.is_about, asked.message.header),
         ),
         reply=asked.reply,
         sender=asked.sender,

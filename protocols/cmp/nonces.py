@@ -15,9 +15,10 @@ LEAST_OCTETS = 16
 _RANDOM_OCTETS = 16
 _MARK_OCTETS = 8
 _SEAL_OCTETS = 16
-_OCTETS = _RANDOM_OCTETS + 2 * _MARK_OCTETS + _SEAL_OCTETS
-_FIRST = slice(_RANDOM_OCTETS, _RANDOM_OCTETS + _MARK_OCTETS)
-_LAST = slice(_RANDOM_OCTETS + _MARK_OCTETS, -_SEAL_OCTETS)
+_OCTETS = _RANDOM_OCTETS + 3 * _MARK_OCTETS + _SEAL_OCTETS
+_KEY = slice(_RANDOM_OCTETS, _RANDOM_OCTETS + _MARK_OCTETS)
+_FIRST = slice(_KEY.stop, _KEY.stop + _MARK_OCTETS)
+_LAST = slice(_FIRST.stop, -_SEAL_OCTETS)
 _HEAD, _SEAL = slice(-_SEAL_OCTETS), slice(-_SEAL_OCTETS, None)
 _CHALLENGE_OCTETS = 16
 # Before the octets of a challenge: so they are an INTEGER in its shortest form.
@@ -68,21 +69,28 @@ class Turn:
 class SenderNonces:
     """Makes nonces, and knows those of every worker that has the key.
 
-    A nonce is random octets, marks of the client's first and last nonce in the transaction, and a
-    seal over all that, the transactionID and the turn. So a certConf or pollReq that carries it as
-    recipNonce (RFC 9483 §3.1) follows that answer and no other, and shows whether its own nonce
-    has been used before.
+    A nonce is random octets, marks of the key that is asked for and of the client's first and last
+    nonce in the transaction, and a seal over all that, the transactionID and the turn. So a
+    certConf or pollReq that carries it as recipNonce (RFC 9483 §3.1) follows that answer and no
+    other, gets no other key's certificate, and shows whether its own nonce has been used before.
     """
 
     key: bytes = field(repr=False)
     randomness: Callable[[int], bytes] = os.urandom
 
-    def make(self, request: PKIHeader, turn: Turn) -> bytes:
-        """Make the nonce of an answer to this request."""
+    def make(self, request: PKIHeader, turn: Turn, key: str | None = None) -> bytes:
+        """Make the nonce of an answer to this request, which began with this key, or follows one.
+
+        What follows is about the key of what it follows.
+        """
         last = self._mark(request)
         before = request.recip_nonce
-        first = before[_FIRST] if before is not None and len(before) == _OCTETS else last
-        head = self.randomness(_RANDOM_OCTETS) + first + last
+        is_ours = before is not None and len(before) == _OCTETS
+        first = before[_FIRST] if before is not None and is_ours else last
+        own = self._key_mark(request, key or "")
+        if key is None and before is not None and is_ours:
+            own = before[_KEY]
+        head = self.randomness(_RANDOM_OCTETS) + own + first + last
         return head + self._seal(head, request, turn)
 
     def turn(self, request: PKIHeader, turns: Iterable[Turn]) -> Turn | None:
@@ -104,6 +112,14 @@ class SenderNonces:
         octets = b"".join((b"challenge", nonce, transaction_id))
         return _POSITIVE + hmac.digest(self.key, octets, "sha256")[:_CHALLENGE_OCTETS]
 
+    def is_about(self, request: PKIHeader, key: str) -> bool:
+        """Tell whether what a request follows was asked for this key, named by its SHA-256.
+
+        Another credential may have the transactionID too, and ask with a key that is not its own.
+        """
+        before = request.recip_nonce or b""
+        return hmac.compare_digest(before[_KEY], self._key_mark(request, key))
+
     def is_used(self, request: PKIHeader) -> bool:
         """Tell whether a request that follows a turn has the nonce of an earlier one again."""
         before, own = request.recip_nonce or b"", self._mark(request)
@@ -113,6 +129,10 @@ class SenderNonces:
         octets = b"".join(
             (b"mark", request.transaction_id or b"", b"\0", request.sender_nonce or b"")
         )
+        return hmac.digest(self.key, octets, "sha256")[:_MARK_OCTETS]
+
+    def _key_mark(self, request: PKIHeader, key: str) -> bytes:
+        octets = b"".join((b"key", request.transaction_id or b"", b"\0", key.encode()))
         return hmac.digest(self.key, octets, "sha256")[:_MARK_OCTETS]
 
     def _seal(self, head: bytes, request: PKIHeader, turn: Turn) -> bytes:

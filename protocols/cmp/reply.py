@@ -40,9 +40,9 @@ class Reply:
         """Our name, a GeneralName."""
         return directory_name(self.signer.certificate.subject.public_bytes())
 
-    def nonce(self, turn: Turn) -> bytes:
-        """Make the senderNonce of an answer that leads to this turn."""
-        return self.nonces.make(self.request, turn)
+    def nonce(self, turn: Turn, about: str | None = None) -> bytes:
+        """Make the senderNonce of an answer that leads to this turn, `about` the key it has."""
+        return self.nonces.make(self.request, turn, about)
 
     def send(
         self,
@@ -50,6 +50,7 @@ class Reply:
         *,
         key: MACKey | None = None,
         turn: Turn | None = None,
+        about: str | None = None,
         nonce: bytes | None = None,
         certificates: tuple[bytes, ...] = (),
         implicit_confirm: bool = False,
@@ -58,6 +59,7 @@ class Reply:
     ) -> WireResponse:
         """Write an answer that leads to this turn; `certificates` go along in extraCerts.
 
+        `about` names the key that the first message of an exchange is for (see `SenderNonces`).
         It has the version of the request, or the least that knows what is in it.
         """
         header = answer_header(
@@ -70,7 +72,7 @@ class Reply:
         )
         header = replace(header, pvno=max(header.pvno, least_version))
         if turn is not None:
-            header = replace(header, sender_nonce=nonce or self.nonce(turn))
+            header = replace(header, sender_nonce=nonce or self.nonce(turn, about))
         if self.behind_nonce:
             behind = (header.sender_nonce or b"") + self.behind_nonce
             header = replace(header, sender_nonce=behind)

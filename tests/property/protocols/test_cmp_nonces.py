@@ -12,6 +12,9 @@ from tests.support.cmp import a_header, from_client
 
 NONCES = SenderNonces(key=bytes(32))
 OCTETS = st.binary(min_size=16, max_size=32)
+KEYS = st.lists(
+    st.text("0123456789abcdef", min_size=64, max_size=64), min_size=2, max_size=2, unique=True
+)
 TURNS = [
     Turn(answer=answer, cert_req_id=number, by_mac=by_mac, waiting=waiting)
     for answer in (BodyType.IP, BodyType.CP, BodyType.KUP)
@@ -31,7 +34,7 @@ def test_cmp_H10_a_nonce_tells_its_turn(transaction: bytes, nonce: bytes, turn: 
     assert NONCES.turn(following, [each for each in TURNS if each != turn]) is None
 
 
-@given(one=OCTETS, other=OCTETS, at=st.integers(0, 47), bit=st.integers(0, 7))
+@given(one=OCTETS, other=OCTETS, at=st.integers(0, 55), bit=st.integers(0, 7))
 def test_cmp_H10_a_nonce_is_of_one_transaction_and_whole(
     one: bytes, other: bytes, at: int, bit: int
 ) -> None:
@@ -48,6 +51,24 @@ def test_cmp_H10_a_nonce_is_of_one_transaction_and_whole(
     ):
         assert NONCES.turn(each, TURNS) is None
     assert SenderNonces(key=b"another").turn(replace(request, recip_nonce=nonce), TURNS) is None
+
+
+@given(transaction=OCTETS, sent=st.lists(OCTETS, min_size=1, max_size=3), keys=KEYS)
+def test_a_nonce_is_about_the_key_that_the_transaction_began_with(
+    transaction: bytes, sent: list[bytes], keys: list[str]
+) -> None:
+    one, other = keys
+    request = a_header(transaction_id=transaction)
+    request = replace(request, recip_nonce=NONCES.make(request, TURNS[0], one))
+    for each in sent:
+        request = replace(request, sender_nonce=each)
+        request = replace(request, recip_nonce=NONCES.make(request, TURNS[0]))
+
+    assert NONCES.is_about(request, one)
+    assert not NONCES.is_about(request, other)
+    assert NONCES.is_about(
+        replace(request, recip_nonce=NONCES.make(request, TURNS[0], other)), other
+    )
 
 
 @given(sent=st.lists(OCTETS, min_size=1, max_size=5, unique=True), own=OCTETS)

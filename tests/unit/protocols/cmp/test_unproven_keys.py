@@ -14,7 +14,9 @@ from enroll.request import Acknowledgement, CertificateQuery, PollRequest, Reque
 from enroll.result import Issued, Rejected
 from protocols.cmp.messages import BodyType
 from tests.support.builders import a_certificate_profile, a_group, a_policy
-from tests.support.cmp_conversation import Client, by_held, by_secret
+from tests.support.cmp import integer
+from tests.support.cmp_conversation import FAIL_INFO, Client, by_held, by_secret
+from tests.support.cmp_possession import decrypted_rand
 from tests.support.cms import holder_of
 from tests.support.crmf import a_cert_request, a_crm, a_private_key_message
 from tests.support.csr import sequence
@@ -30,9 +32,13 @@ async def asked(site: Site, key: Any, method: str = "encrCert") -> Client:
     """Let a device ask for a certificate of a key on P-256, whose possession it has not proven."""
     client = by_secret(site, "pump-1", await site.code())
     client = replace(client, header=replace(client.header, pvno=3), form=rfc9810)
-    crm = a_private_key_message(a_cert_request(key, number=0), "keyAgreement", content=method)
-    client.heard = await client.send(BodyType.IR, sequence(crm))
+    client.heard = await client.send(BodyType.IR, unproven(key, method))
     return client
+
+
+def unproven(key: Any, method: str = "challengeResp") -> bytes:
+    request = a_cert_request(key, number=0)
+    return sequence(a_private_key_message(request, "keyAgreement", content=method))
 
 
 def origin(site: Site, protocol: ProtocolName = ProtocolName.SCEP) -> RequestOrigin:
@@ -126,3 +132,44 @@ async def test_cmp_O4_it_proves_nobody() -> None:
 
     assert answer.status == 2
     assert len(await site.certificates()) == 1
+
+
+async def test_the_challenge_of_one_key_proves_no_other_in_the_same_transaction() -> None:
+    site, own, anothers = await a_site(), a_new_key(), a_new_key()
+    await site.register()
+    first = await asked(site, own, "challengeResp")
+    assert first.heard is not None
+    number = decrypted_rand(first.heard, own)
+    second = by_secret(site, "pump-1", await site.code())
+    second = replace(second, header=first.header, form=rfc9810)
+    await second.send(BodyType.IR, unproven(anothers))
+    second.heard = first.heard  # The nonce and the number of the challenge that could be read.
+
+    answer = await second.send(BodyType.POPDECR, sequence(number))
+
+    assert (answer.kind, answer.status) == (BodyType.ERROR, 2)
+    assert answer.fail_info == {FAIL_INFO["badRequest"]}
+
+
+async def test_what_waits_for_one_key_gives_no_other_in_the_same_transaction() -> None:
+    site, own, anothers = await a_site(approval=Approval.MANUAL), a_new_key(), a_new_key()
+    await site.register()
+    first = await asked(site, own, "challengeResp")
+    assert first.heard is not None
+    number = decrypted_rand(first.heard, own)
+    first.heard = await first.send(BodyType.POPDECR, sequence(number))
+    (order,) = await site.orders()
+    await site.approvals.reject(order.order_id, actor=OPERATOR, reason="another key")
+    site.clock.advance(timedelta(minutes=1))
+    second = by_secret(site, "pump-1", await site.code())
+    second = replace(second, header=first.header, form=rfc9810)
+    challenged = await second.send(BodyType.IR, unproven(anothers))
+    waiting = [each for each in await site.orders() if each.order_id != order.order_id]
+    await site.approvals.approve(waiting[0].order_id, actor=OPERATOR)
+    second.heard = first.heard
+
+    answer = await second.send(BodyType.POLL_REQ, sequence(sequence(integer(0))))
+
+    assert challenged.kind is BodyType.POPDECC
+    assert (answer.kind, answer.status) == (BodyType.ERROR, 2)
+    assert not await site.certificates()
