@@ -21,6 +21,7 @@ from tests.support.csr import ECDSA_SHA256, RSA_SHA256, sequence, sign, tlv
 
 _COUNTS = (-1, 0, 1, 99, 100, 500, 9_999, 10_000, 10_001, 100_000, 2**31, 2**63, 2**700)
 _SALTS = (b"", b"\0", bytes(8), bytes(16), bytes(64), bytes(5_000))
+_BATCHES = (0, 1, 1, 2, 5, 21)
 _MOST = 100
 """So many certificates or messages at most."""
 
@@ -30,7 +31,10 @@ def cmp_mutant(random: Random, seeds: tuple[Seed, ...], nonces: SenderNonces | N
     seed = _fresh(random, random.choice(seeds), nonces)
     layer = random.choices(_LAYERS, weights=(4, 4, 4, 4, 1, 2))[0]
     if random.random() < 0.05:
-        return _nested(random, seed, [_fresh(random, each, nonces) for each in seeds])
+        stations = [each for each in seeds if each.bears]
+        bearer = _fresh(random, random.choice((*stations, seed)), nonces)
+        chosen = random.choices(seeds, k=random.choice(_BATCHES))
+        return _nested(random, bearer, [_fresh(random, each, nonces) for each in chosen])
     return layer(random, seed)
 
 
@@ -122,7 +126,16 @@ def _elsewhere(random: Random, seed: Seed) -> bytes:
 
 def _nested(random: Random, seed: Seed, others: list[Seed]) -> bytes:
     """Put messages into one that is protected by itself, some of them within another once more."""
-    inner = [_whole(each) for each in random.choices(others, k=random.choice((0, 1, 1, 2, 5, 20)))]
+    inner = [_whole(each) for each in others]
+    if len(inner) == 1 and random.random() < 0.5:
+        # Added protection carries the transaction of what it protects.
+        theirs = others[0].header
+        own = replace(
+            seed.header,
+            transaction_id=theirs.transaction_id,
+            sender_nonce=theirs.sender_nonce,
+        )
+        seed = replace(seed, header=own)
     if inner and random.random() < 0.3:
         again = replace(seed, kind=BodyType.NESTED, content=sequence(*inner))
         inner = [_whole(again), *inner]

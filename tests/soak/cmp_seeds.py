@@ -13,7 +13,8 @@ from protocols.cmp.messages import CA_CERTS, BodyType, PKIHeader
 from protocols.cmp.nonces import Possession, SenderNonces, Turn
 from protocols.cmp.protection import Protection, Signer
 from tests.support.cmp import a_header, integer, pbm, pbmac1
-from tests.support.crmf import a_cert_request, a_crm, a_private_key_message
+from tests.support.cmp_keys import keyless
+from tests.support.crmf import a_cert_request, a_crm, a_private_key_message, vouched
 from tests.support.csr import Key, a_csr, a_key, a_name, sequence, tlv
 from tests.support.desk import obtain
 from tests.support.enrollment import Held, by_code
@@ -23,6 +24,7 @@ KEYS = ("p-256", "rsa-2048")
 NEW_KEY = 1
 """The number of the keys that are asked for; those held are the first of their kind."""
 
+_MADE = "p-256,ed25519"
 _ID_IT = bytes.fromhex("06082b0601050507040a")[:-1]
 _OLD_CERT_ID = "1.3.6.1.5.5.7.5.1.5"
 
@@ -42,6 +44,8 @@ class Seed:
     path: str = ""
     key: Key | None = None
     turn: Turn | None = None
+    bears: bool = False
+    """Whether its sender is a station that may hand on the messages of others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +56,17 @@ class Callers:
     held: Mapping[str, Held]
     given_up: Held
     """A certificate that its device asks to revoke."""
+    station: Signer
+    """A registration authority: who signs for it."""
 
 
 def callers_of(installation: Installation) -> Callers:
     """Register devices that prove themselves by a code, and some that hold a certificate."""
     for name in ("bootstrap", "operational"):
         installation.run("profile", "set", name, "re_enrollment=allow", "allow_same_key=true")
+        # Of RSA a key takes 150 ms and more, whatever the request: that is held by rates, not here.
+        keys = ("est.server_key_generation=allowed", f"est.key_generation_algorithms={_MADE}")
+        installation.run("profile", "set", name, *keys, "cmp.kem_protection=true")
     installation.run("profile", "add", "strict", "--copy", "bootstrap", "--set", "cmp.strict=true")
     codes, held = {}, {}
     for number, kind in enumerate(KEYS, 1):
@@ -68,7 +77,20 @@ def callers_of(installation: Installation) -> Callers:
     code = installation.json("device", "add", "pump-9")["code"]
     key = a_key("p-256", 9)
     given_up = obtain(installation, replace(by_code("pump-9", code), key=key))
-    return Callers(codes=codes, held=held, given_up=given_up)
+    station = _appointed(installation)
+    return Callers(codes=codes, held=held, given_up=given_up, station=station)
+
+
+def _appointed(installation: Installation) -> Signer:
+    """Make a station that may sign for devices, in a profile of its own."""
+    key, folder = a_key("p-256", 10), installation.home
+    request, out = folder / "station.csr", folder / "station.pem"
+    request.write_bytes(a_csr(key, subject=a_name("station")))
+    installation.run("trust", "appoint", "station", "--csr", str(request), "--out", str(out))
+    options = ("--set", "initial_credentials=ra", "--set", "renewal_credentials=own_certificate")
+    installation.run("profile", "add", "station", "--copy", "bootstrap", *options)
+    signer, *above = x509.load_pem_x509_certificates(out.read_bytes())
+    return Signer.holding(signer, key, chain=above)
 
 
 def seeds_of(callers: Callers) -> tuple[Seed, ...]:
@@ -85,7 +107,17 @@ def seeds_of(callers: Callers) -> tuple[Seed, ...]:
         seeds += _followups(by_signature)
         seeds.append(_update(by_signature, held, kind))
     seeds.append(_revocation(_by_signature(callers.given_up), callers.given_up))
+    seeds += _for_others(_signed_by(callers.station), "pump-1")
     return tuple(seeds)
+
+
+def _for_others(by: Seed, name: str) -> list[Seed]:
+    """Ask as a station does for a device: with its proof, and by the station's word."""
+    key = a_key("p-256", NEW_KEY)
+    proven = sequence(a_crm(key, number=0, subject=a_name(name)))
+    request = a_cert_request(key, number=0, subject=a_name(name))
+    asked = replace(by, kind=BodyType.CR, path="p/station", bears=True, key=key)
+    return [replace(asked, content=proven), replace(asked, content=sequence(vouched(request)))]
 
 
 def _by_secret(name: str, protection: Protection) -> Seed:
@@ -94,8 +126,11 @@ def _by_secret(name: str, protection: Protection) -> Seed:
 
 
 def _by_signature(held: Held) -> Seed:
-    signer = Signer.holding(held.certificate, held.key)
-    sender = directory_name(held.certificate.subject.public_bytes())
+    return _signed_by(Signer.holding(held.certificate, held.key))
+
+
+def _signed_by(signer: Signer) -> Seed:
+    sender = directory_name(signer.certificate.subject.public_bytes())
     return Seed(
         kind=BodyType.CR,
         content=b"",
@@ -122,6 +157,7 @@ def _requests(by: Seed, name: str) -> list[Seed]:
         *(replace(p10cr, path=path) for path in ("", "p/bootstrap/pkcs10")),
         *(replace(by, kind=BodyType.GENM, content=each) for each in _questions()),
         replace(by, kind=BodyType.NESTED, content=nested),
+        replace(by, kind=BodyType.IR, content=keyless(name)),
         replace(by, kind=BodyType.ERROR, content=sequence(sequence(integer(2)))),
         *(replace(by, kind=kind, content=request) for kind in (BodyType.KRR, BodyType.CCR)),
         replace(by, kind=BodyType.POPDECR, content=sequence(integer(5))),

@@ -22,4 +22,5 @@ def test_security_S13_mutated_messages_of_cmp_neither_fell_nor_slow_the_server(
     assert outcome.figures["messages"] == experiment.SLICE
     answers = outcome.figures["answers"]
     assert isinstance(answers, dict)
-    assert set(answers) >= {"200 ip", "200 cp", "200 kup", "200 error", "400"}, "each gate is met"
+    wanted = {"200 ip", "200 cp", "200 error", "200 genp", "200 nested", "400"}
+    assert set(answers) >= wanted, "some must reach every gate"
