@@ -95,7 +95,11 @@ class KeyWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedKey:
-    """A private key for one answer, in memory only; encrypted to the recipient if there is one."""
+    """A private key for one answer, in memory only; encrypted to the recipient if there is one.
+
+    `as_wished`: it is of a sort that was asked for, or none was.
+    """
 
     private_key: MadePrivateKey = field(repr=False)
     recipient: KeyRecipient | None = None
+    as_wished: bool = True

@@ -15,6 +15,7 @@ from enroll.failures import (
 from enroll.inquiries import Inquiries
 from enroll.key_generation import GeneratedKey, KeyWish
 from enroll.orders import Order
+from enroll.policy.key_generation import is_as_wished
 from enroll.policy.keys import spki_of
 from enroll.ports import (
     CertificateAuthority,
@@ -204,7 +205,11 @@ class Pipeline:
             spki=spki,
             spki_sha256=sha256(spki).hexdigest(),
         )
-        made = GeneratedKey(private_key=private_key, recipient=permitted.recipient)
+        made = GeneratedKey(
+            private_key=private_key,
+            recipient=permitted.recipient,
+            as_wished=is_as_wished(wish.spki, decision.key_algorithm),
+        )
         return replace(request, certificate_request=wanted), made
 
     async def _permit(

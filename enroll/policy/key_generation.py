@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from enroll.certificates import CertificateRecord, CertificateStatus
 from enroll.channel import Channel
 from enroll.failures import FailureReason, NotAuthorized, PolicyViolation
+from enroll.key_generation import NO_KEY
 from enroll.options import ESTOptions, GeneratedKeyAlgorithm, ServerKeyGeneration
 from enroll.policy.keys import algorithm_of
 from enroll.profiles import KeyAlgorithm
@@ -85,6 +86,11 @@ def chosen_algorithm(
         )
     wished = _algorithms_in(spki)
     return next((each for each in possible if each in wished), possible[0])
+
+
+def is_as_wished(spki: bytes, made: KeyAlgorithm) -> bool:
+    """Tell whether the key is of the sort of the one in the request, if there is one."""
+    return spki == NO_KEY or made in _algorithms_in(spki)
 
 
 def check_cipher(algorithm: KeyAlgorithm, channel: Channel | None, *, encrypted: bool) -> None:

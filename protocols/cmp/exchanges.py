@@ -187,6 +187,8 @@ class EndingExchange:
 def _is_modified(result: Issued | Pending) -> bool:
     if not isinstance(result, Issued) or result.wanted is None:
         return False
+    if result.generated is not None and not result.generated.as_wished:
+        return True
     return is_modified(result.wanted, result.record.certificate)
 
 

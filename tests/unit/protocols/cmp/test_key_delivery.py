@@ -232,31 +232,34 @@ async def test_cmp_K3_a_kur_under_a_mac_is_wrong_integrity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "wish", "expected"),
+    ("made", "wish", "expected", "status"),
     [
-        ((G.P_256,), None, ec.EllipticCurvePublicKey),
-        ((G.P_256, G.RSA_2048), RSA, rsa.RSAPublicKey),
-        ((G.P_256,), RSA, ec.EllipticCurvePublicKey),
-        ((G.P_256,), sequence(bytes.fromhex("06032a0304")), ec.EllipticCurvePublicKey),
+        ((G.P_256,), None, ec.EllipticCurvePublicKey, 0),
+        ((G.P_256, G.RSA_2048), RSA, rsa.RSAPublicKey, 0),
+        ((G.P_256,), RSA, ec.EllipticCurvePublicKey, 1),
+        ((G.P_256,), sequence(bytes.fromhex("06032a0304")), ec.EllipticCurvePublicKey, 1),
         (
             (G.P_256, G.X25519),
             sequence(bytes.fromhex("06032b656e")),
             x25519.X25519PublicKey,
+            0,
         ),
         (
             (G.P_256, G.ML_DSA_87),
             sequence(bytes.fromhex("0609608648016503040313")),
             mldsa.MLDSA87PublicKey,
+            0,
         ),
         (
             (G.P_256, G.ML_KEM_768),
             sequence(bytes.fromhex("0609608648016503040402")),
             mlkem.MLKEM768PublicKey,
+            0,
         ),
     ],
 )
 async def test_cmp_K4_the_sort_of_key_is_a_wish(
-    made: tuple[G, ...], wish: bytes | None, expected: type
+    made: tuple[G, ...], wish: bytes | None, expected: type, status: int
 ) -> None:
     everything = a_certificate_profile(
         "bootstrap", key_algorithms=frozenset(KeyAlgorithm), key_usage=USAGES
@@ -267,7 +270,21 @@ async def test_cmp_K4_the_sort_of_key_is_a_wish(
     answer = await ask_for_key(client, content=keyless(algorithm=wish))
 
     assert isinstance(certificate_in(answer).public_key(), expected)
+    assert answer.status == status
     assert has_key(answer)
+
+
+async def test_cmp_K4_another_sort_than_was_wished_is_told_at_the_end_of_polling_too() -> None:
+    site = await open_site(key_policy(a_group(approval=Approval.MANUAL), made=(G.P_256,)))
+    client = await a_client(site)
+    await ask_for_key(client, content=keyless(algorithm=RSA))
+    (order,) = await site.orders(pending_only=True)
+    await site.approvals.approve(order.order_id, actor="cli:other")
+
+    given = await client.send(BodyType.POLL_REQ, sequence(sequence(integer(0))))
+
+    assert given.status == 1
+    assert has_key(given)
 
 
 async def test_cmp_K5_a_key_is_told_once() -> None:
