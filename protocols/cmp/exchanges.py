@@ -102,10 +102,11 @@ class CertificateExchange:
         is_ip = self.turn.answer is BodyType.IP
         ca_pubs = self.ca_pubs if is_ip and self.turn.by_mac else ()
         waits = record.confirm_until if record.awaits_owner else None
+        known = issued.repeated and not record.awaits_owner
         return self.reply.send(
             encode_cert_responses(self.turn.answer, [response], ca_pubs),
             key=self.sender.key,
-            turn=replace(self.turn, waiting=False, modified=False),
+            turn=replace(self.turn, waiting=False, modified=False, known=known),
             about=self._about,
             certificates=without_roots(issued.chain),
             implicit_confirm=waits is None and self.reply.request.implicit_confirm,
@@ -145,16 +146,21 @@ class CertificateExchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationExchange:
-    """certConf, which is answered by pkiConf, if it may say what it says and is the first to."""
+    """certConf, which is answered by pkiConf, if it may say what it says and is the first to.
+
+    Who asked again, and was given what was `known`, is the first in this exchange.
+    """
 
     request: Confirmation
     reply: Reply
     sender: Sender
+    known: bool = False
 
     def respond(self, result: EnrollmentResult) -> WireResponse:
         if isinstance(result, Rejected):
             return self.reply.error(result, key_for(result, self.sender))
-        if isinstance(result, Issued) and result.said_before and self.request.accepted:
+        said_before = isinstance(result, Issued) and result.said_before
+        if said_before and self.request.accepted and not self.known:
             return self.reply.error(self._again(), self.sender.key)
         return self.reply.send(encode_pki_confirm(), key=self.sender.key)
 

@@ -32,6 +32,7 @@ _TURNS = tuple(
         waiting=waiting,
         possession=possession,
         modified=modified,
+        known=known,
     )
     for possession in Possession
     for number in ((0, P10CR_NUMBER) if possession is Possession.SIGNED else (0,))
@@ -39,6 +40,7 @@ _TURNS = tuple(
     for by_mac in (True, False)
     for waiting in ((False,) if possession is Possession.CHALLENGED else (False, True))
     for modified in ((False, True) if possession is Possession.CHALLENGED else (False,))
+    for known in ((False,) if waiting or possession is Possession.CHALLENGED else (False, True))
 )
 _HASH_ALG_VERSION = 3
 _SHAKE256_OCTETS = 64
@@ -92,6 +94,7 @@ def open_confirmation(asked: Asked, nonces: SenderNonces) -> ConfirmationExchang
         ),
         reply=asked.reply,
         sender=asked.sender,
+        known=turn.known,
     )
 
 

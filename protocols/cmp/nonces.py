@@ -44,6 +44,7 @@ class Turn:
 
     `answer` is the type of the body that gives, or will give, the certificate; `by_mac` tells how
     the exchange is protected, and behind a challenge whether what was issued is `modified`.
+    What is given again may be `known`: its owner gave word of it in another exchange.
     """
 
     answer: BodyType
@@ -52,11 +53,12 @@ class Turn:
     waiting: bool = False
     possession: Possession = Possession.SIGNED
     modified: bool = False
+    known: bool = False
 
     @property
     def octets(self) -> bytes:
         number = self.cert_req_id & 0xFF
-        flags = self.waiting, self.possession, self.modified
+        flags = self.waiting, self.possession, self.modified, self.known
         return bytes((self.answer, number, self.by_mac, *flags))
 
     @property

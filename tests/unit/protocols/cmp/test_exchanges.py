@@ -336,6 +336,23 @@ async def test_an_exchange_that_begins_anew_can_be_confirmed() -> None:
     assert await status_of(site) is CertificateStatus.ACTIVE
 
 
+async def test_cmp_H17_who_asks_again_after_its_word_may_give_it_again() -> None:
+    site = await open_site()
+    client, ask = await a_client(site)
+    await client.ask(ask)
+    await client.confirm()
+    assert ask.code is not None
+    again = by_secret(site, "pump-1", ask.code)
+    given = await again.ask(ask)
+
+    answers = [await again.confirm() for _ in range(2)]
+
+    assert [each.kind for each in answers] == [BodyType.PKICONF] * 2
+    assert len(await site.certificates()) == 1
+    assert given.status == 0
+    assert await status_of(site) is CertificateStatus.ACTIVE
+
+
 async def test_cmp_H8_a_transaction_is_for_one_request() -> None:
     site = await open_site()
     _, operational = await site.provision()
