@@ -28,6 +28,10 @@ DERIVED_CODES_TRIED = 3
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 _DUMMY = "AAAA-AAAA-AAAA-AAAA-AAAA"
+_NO_DEVICE = (
+    "no device has the name or serial number that was given; a passcode goes by its reference only "
+    "where the profile's initial_credentials has group_secret"
+)
 _KEPT_NO_CODE = (
     "name and code do not belong together, or the code was made before a profile took HTTP Digest "
     "or CMC, and serves for HTTP Basic only"
@@ -79,7 +83,7 @@ class CodeMatcher:
         else:
             codes = self._equal(secret, kept)
         if device is None:
-            return CodesFound(device=None, finding="identity_unknown")
+            return CodesFound(device=None, finding="identity_unknown", detail=_NO_DEVICE)
         found = CodesFound(device=device, codes=tuple(codes), finding="code_wrong")
         if isinstance(secret, HTTPDigest | SharedSecretMAC) and any(
             each.wrapped is None for each in kept

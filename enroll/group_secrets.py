@@ -168,8 +168,10 @@ def _checked_end(terms: SecretTerms, now: datetime) -> datetime | None:
         raise GroupSecretError("say how long a secret is good or until when, not both")
     begins = max(now, terms.not_before or now)
     ends = terms.expires_at if terms.lifetime is None else begins + terms.lifetime
-    if ends is not None and not begins < ends <= begins + MAXIMUM_LIFETIME:
-        raise GroupSecretError("a secret lives for more than nothing and up to ten years")
+    if ends is not None and ends <= begins:
+        raise GroupSecretError("a secret ends after it begins, and not in the past")
+    if ends is not None and ends > begins + MAXIMUM_LIFETIME:
+        raise GroupSecretError("a secret lives for up to ten years")
     if begins > now + MAXIMUM_LIFETIME:
         raise GroupSecretError("a secret begins to be good within ten years")
     return ends

@@ -117,7 +117,6 @@ pki --scep --url {url} --in scep.key --dn CN={device.name} \\
     --password {made.clear} --cacert-enc ra.pem --cacert-sig ra.pem \\
     --cacert ca.pem --cacert ca-1.pem --outform pem > scep.pem
 openssl x509 -noout -subject -issuer -dates -in scep.pem
-
 """
 
 

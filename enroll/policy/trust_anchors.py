@@ -104,7 +104,7 @@ def check_trust_anchor(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
     for slug in anchor.profiles:
         profile = policy.enrollment_profiles.get(slug)
         if profile is None or profile.tenant_id != anchor.tenant_id:
-            raise PolicyError(f"profiles: there is no profile {slug!r} in this tenant")
+            raise PolicyError(f"profiles: there is no profile {slug!r}; see 'enroll profile list'")
     for policy_oid in anchor.policies:
         if not _OID.fullmatch(policy_oid):
             raise PolicyError(f"policies: {policy_oid!r} is not a dotted object identifier")
@@ -131,7 +131,7 @@ def _check_groups(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
         raise PolicyError("groups: they are for anchors of purpose ra")
     for name in anchor.groups:
         if policy.group_named(anchor.tenant_id, name) is None:
-            raise PolicyError(f"groups: there is no group {name!r} in this tenant")
+            raise PolicyError(f"groups: there is no group {name!r}; see 'enroll group list'")
 
 
 def _check_newcomers(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
@@ -145,7 +145,7 @@ def _check_newcomers(anchor: TrustAnchor, policy: PolicySnapshot) -> None:
             "purpose idevid, or auth-ca with a pattern for CN, serialNumber, uri or dns"
         )
     if policy.group_named(anchor.tenant_id, name) is None:
-        raise PolicyError(f"newcomers_join: there is no group {name!r} in this tenant")
+        raise PolicyError(f"newcomers_join: there is no group {name!r}; see 'enroll group list'")
 
 
 def split_chain(

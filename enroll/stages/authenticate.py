@@ -107,7 +107,9 @@ class Authenticate:
         if CredentialKind.ONE_TIME_CODE not in accepted:
             trace.failed("group secret", "code_wrong")
             raise NotAuthenticated(
-                "name and group secret do not belong together", finding="code_wrong"
+                "name and group secret do not belong together: that is another's secret, or the "
+                "device that is named is of another group",
+                finding="code_wrong",
             )
         return await self._by_code(step, secret, uow, trace)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
 
 from enroll.certificates import CertificateRecord, CertificateStatus, RevocationReason
 from enroll.failures import NotFound, Refused
@@ -20,6 +21,7 @@ Serial = Annotated[
         metavar="SERIAL", help="In hex: in any case, with or without colons and leading zeros."
     ),
 ]
+_LABELS = {NameOID.SERIAL_NUMBER: "serialNumber"}  # RFC 4514 has no name for it
 _REASONS = {
     each.value.lower(): each
     for each in RevocationReason
@@ -64,7 +66,7 @@ def show_(context: typer.Context, serial: Serial, output: Output = Format.TEXT) 
     show(
         {
             **_data(record),
-            "subject": record.certificate.subject.rfc4514_string(),
+            "subject": record.certificate.subject.rfc4514_string(_LABELS),
             "issued_at": when(record.issued_at),
             "confirmed_at": when(record.confirmed_at),
             "revoked_at": when(record.revoked_at),

@@ -176,6 +176,35 @@ async def test_a_name_of_another_group_is_not_taken(way: ProtocolName) -> None:
     assert result.reason is FailureReason.NOT_AUTHENTICATED
 
 
+async def test_a_passcode_alone_says_that_the_name_may_be_of_another_group(
+    way: ProtocolName,
+) -> None:
+    other = replace(a_policy().groups[GROUP], group_id=an_id("others"), name="others")
+    profile = an_enrollment_profile(
+        initial_credentials=frozenset({CredentialKind.GROUP_SECRET}), subject_names_newcomers=True
+    )
+    site = await a_site(other, profile)
+    await site.register("pump-1", group="others")
+    made = await a_passcode(site)
+
+    result = await be_refused(site, made.clear, way)
+
+    assert (result.reason, result.finding) == (FailureReason.NOT_AUTHENTICATED, "code_wrong")
+    assert "of another group" in ((await site.attempts())[0].detail or "")
+
+
+async def test_a_passcode_where_none_is_taken_is_told_by_the_option_that_lacks() -> None:
+    site = await a_site(
+        an_enrollment_profile(initial_credentials=frozenset({CredentialKind.ONE_TIME_CODE}))
+    )
+    made = await a_passcode(site)
+
+    result = await be_refused(site, made.clear, ProtocolName.CMP)
+
+    assert (result.reason, result.finding) == (FailureReason.NOT_AUTHENTICATED, "identity_unknown")
+    assert "initial_credentials" in ((await site.attempts())[0].detail or "")
+
+
 async def test_names_of_others_in_the_request_are_a_conflict(way: ProtocolName) -> None:
     site = await a_site()
     known = await site.register("pump-1")

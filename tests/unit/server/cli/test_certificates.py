@@ -33,6 +33,15 @@ def in_pairs(digits: str) -> str:
     return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
 
 
+def test_a_subject_is_shown_in_names_that_people_know(installation: Installation) -> None:
+    code = installation.json("device", "add", "pump-1", "--serial", "SN-1")["code"]
+    serial = obtain(installation, by_code("pump-1", code)).certificate.serial_number
+
+    shown = installation.json("certificate", "show", f"{serial:x}")
+
+    assert shown["subject"] == "serialNumber=SN-1,CN=pump-1"
+
+
 @pytest.mark.parametrize(
     "written",
     [
