@@ -148,7 +148,7 @@ def _wanted(asked: Asked, terms: Terms) -> CertificateRequest:
     if request.request_id != 0:
         raise Malformed("the certReqId of the one request is 0", finding="request_number")
     check_request(request, terms.profile.cmp)
-    check_key_input(request, asked.message.header)
+    check_key_input(request, asked.sender, asked.message.header)
     guarded(lambda: check_controls(request, asked.message.body_type))
     if asked.message.body_type is BodyType.KUR:
         wanted = _updated(request, asked.sender, terms)

@@ -11,6 +11,7 @@ from enroll.failures import EnrollmentError, FailureReason
 from protocols import der
 from protocols.cmp.messages import ENVELOPED_DATA_VERSION, BodyType, PKIHeader
 from protocols.cmp.nonces import Possession
+from protocols.cmp.senders import ByMAC, Sender, is_named_by_reference
 from protocols.cms.content_ciphers import ContentEncryption
 from protocols.cms.content_info import unwrap
 from protocols.cms.digests import Digest
@@ -50,17 +51,21 @@ def possession_by(
     return Possession.ENCRYPTED if method is SubsequentMessage.ENCR_CERT else Possession.CHALLENGED
 
 
-def check_key_input(request: CertReqMsg, header: PKIHeader) -> None:
+def check_key_input(request: CertReqMsg, sender: Sender, header: PKIHeader) -> None:
     """Demand that what was signed in place of a request names who sends it (RFC 4211 §4.1).
 
-    Raises BAD_PROOF_OF_POSSESSION.
+    Under a MAC the sender's name can be anything. So it has to be that of the secret: else
+    whoever has one could take the signature of another. Raises BAD_PROOF_OF_POSSESSION.
     """
     proof = request.proof
     key_input = proof.key_input if isinstance(proof, SignatureProof) else None
-    if key_input is not None and key_input.sender not in {None, header.sender}:
+    if key_input is None or key_input.sender is None:
+        return
+    is_proven = not isinstance(sender, ByMAC) or is_named_by_reference(header)
+    if key_input.sender != header.sender or not is_proven:
         raise EnrollmentError(
             FailureReason.BAD_PROOF_OF_POSSESSION,
-            "the sender in poposkInput is not that of the message",
+            "the sender in poposkInput is not that of the message, as its protection proves it",
             finding="pop_input",
             field="popo",
         )

@@ -154,6 +154,11 @@ def references_of(header: PKIHeader) -> tuple[bytes, ...]:
     return (_common_name(name).encode(), name.rfc4514_string().encode())
 
 
+def is_named_by_reference(header: PKIHeader) -> bool:
+    """Tell whether the sender's CN is the reference, as RFC 9483 §3.1 has it under a MAC."""
+    return _common_name(_sender(header)) == reference_of(header)
+
+
 def _sender(header: PKIHeader) -> x509.Name | None:
     try:
         return read_name(header.sender_name) if header.sender_name is not None else None

@@ -7,6 +7,7 @@ from cryptography import x509
 from pyasn1.codec.der import encoder
 
 from enroll.certificates import CertificateStatus
+from protocols.cmp.encode import directory_name
 from protocols.cmp.messages import BodyType
 from tests.support.cmp import integer
 from tests.support.cmp_conversation import FAIL_INFO, Answered, by_held, by_secret
@@ -33,12 +34,15 @@ PLEASE, DONT = integer(1), integer(0)
 URI = tlv(0x86, b"http://example.test/")
 
 
-async def asked(*controls: tuple[str, bytes], crm: bytes | None = None) -> Answered:
+async def asked(
+    *controls: tuple[str, bytes], crm: bytes | None = None, **header: object
+) -> Answered:
     """Ask for a certificate with a one-time code and these controls, and tell what was said."""
     site = await open_site()
     await site.register()
     client = by_secret(site, "pump-1", await site.code())
-    answer = await client.send(BodyType.IR, sequence(crm or a_crm(number=0, controls=controls)))
+    content = sequence(crm or a_crm(number=0, controls=controls))
+    answer = await client.send(BodyType.IR, content, **header)
     given = await site.certificates()
     assert [each.status for each in given] == (
         [CertificateStatus.PENDING_CONFIRM] if answer.status != 2 else []
@@ -158,6 +162,18 @@ async def test_what_is_signed_in_place_of_the_request_names_who_sends_it() -> No
 
 async def test_a_poposkinput_of_another_sender_is_badpop() -> None:
     check_refused(await asked(crm=without_subject(a_name("pump-2"))), "badPOP")
+
+
+async def test_security_P15_under_a_mac_nobody_takes_the_poposkinput_of_another() -> None:
+    """Whoever has a secret may call itself anything, and send what another device signed."""
+    others = a_name("pump-2")
+    named = directory_name(others.public_bytes())
+
+    answer = await asked(crm=without_subject(others), sender=named)
+    by_reference = await asked(crm=without_subject(a_name()), sender_kid=None)
+
+    check_refused(answer, "badPOP")
+    assert by_reference.status in {0, 1}
 
 
 async def test_a_poposkinput_beside_a_subject_is_badpop() -> None:

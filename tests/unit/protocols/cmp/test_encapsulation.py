@@ -304,6 +304,16 @@ async def test_cmp_P6_a_ciphertext_is_for_one_transaction_certificate_and_hour()
     check_refused(await late.send(BodyType.CR, a_request(owner)), "badMessageCheck")
 
 
+async def test_cmp_P6_a_node_whose_clock_is_behind_takes_what_another_gave() -> None:
+    site, owner = await a_site()
+    client = await agreed(owner.client(site), owner)
+    site.clock.advance(-timedelta(seconds=20))
+
+    given = await client.send(BodyType.CR, a_request(owner))
+
+    assert (given.kind, given.status) == (BodyType.CP, 0)
+
+
 @pytest.mark.parametrize(
     ("change", "fail_info"),
     [
