@@ -104,6 +104,7 @@ def open_enrollment(asked: Asked, terms: Terms) -> CertificateExchange:
             answer=ANSWERS[kind],
             cert_req_id=number_of(kind),
             by_mac=isinstance(asked.sender, ByMAC),
+            by_pbmac1=isinstance(asked.sender, ByMAC) and asked.sender.by_pbmac1,
             possession=possession,
         ),
         ca_pubs=terms.ca_certificates,

@@ -157,6 +157,10 @@ _BY_FINDING: Mapping[str, tuple[FailInfo, str]] = {
         FailInfo.WRONG_INTEGRITY,
         "The message must be protected in another way.",
     ),
+    "mac_changed": (
+        FailInfo.BAD_MESSAGE_CHECK,
+        "The transaction goes on with the MAC algorithm that it began with.",
+    ),
     "protection_missing": (FailInfo.BAD_MESSAGE_CHECK, "The message is not protected."),
     "revocation_reason": (FailInfo.BAD_DATA_FORMAT, "The reason of the revocation is none."),
     "revocation_reasons": (FailInfo.BAD_REQUEST, "Give one reason to revoke a certificate."),

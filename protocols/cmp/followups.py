@@ -29,6 +29,7 @@ _TURNS = tuple(
         answer=answer,
         cert_req_id=number,
         by_mac=by_mac,
+        by_pbmac1=by_pbmac1,
         waiting=waiting,
         possession=possession,
         modified=modified,
@@ -37,7 +38,7 @@ _TURNS = tuple(
     for possession in Possession
     for number in ((0, P10CR_NUMBER) if possession is Possession.SIGNED else (0,))
     for answer in dict.fromkeys(ANSWERS.values())
-    for by_mac in (True, False)
+    for by_mac, by_pbmac1 in ((True, False), (True, True), (False, False))
     for waiting in ((False,) if possession is Possession.CHALLENGED else (False, True))
     for modified in ((False, True) if possession is Possession.CHALLENGED else (False,))
     for known in ((False,) if waiting or possession is Possession.CHALLENGED else (False, True))
@@ -172,6 +173,12 @@ def turn_of(
     if turn.by_mac is not isinstance(asked.sender, ByMAC):
         raise Malformed(
             "the transaction began with another kind of protection", finding="wrong_integrity"
+        )
+    if isinstance(asked.sender, ByMAC) and turn.by_pbmac1 is not asked.sender.by_pbmac1:
+        raise EnrollmentError(
+            FailureReason.BAD_MESSAGE_CHECK,
+            "the transaction began with another MAC",
+            finding="mac_changed",
         )
     return turn
 

@@ -125,6 +125,11 @@ def names_a_mac(algorithm: bytes) -> bool:
     return oid in {_PASSWORD_BASED_MAC, _PBMAC1} or oid in _OTHER_MACS
 
 
+def is_pbmac1(algorithm: bytes) -> bool:
+    """Tell whether an AlgorithmIdentifier is that of PBMAC1."""
+    return _parts(algorithm)[0].whole == _PBMAC1
+
+
 def derive_key(algorithm: bytes, secret: bytes) -> MACKey:
     """Derive the key that an AlgorithmIdentifier asks for, within the bounds.
 

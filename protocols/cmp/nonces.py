@@ -42,14 +42,16 @@ class Possession(IntEnum):
 class Turn:
     """What an answer of ours leads to: a certConf, a pollReq for what is `waiting`, or a popdecr.
 
-    `answer` is the type of the body that gives, or will give, the certificate; `by_mac` tells how
-    the exchange is protected, and behind a challenge whether what was issued is `modified`.
+    `answer` is the type of the body that gives, or will give, the certificate; `by_mac` and
+    `by_pbmac1` tell how the exchange is protected, and behind a challenge whether what was issued
+    is `modified`.
     What is given again may be `known`: its owner gave word of it in another exchange.
     """
 
     answer: BodyType
     cert_req_id: int
     by_mac: bool
+    by_pbmac1: bool = False
     waiting: bool = False
     possession: Possession = Possession.SIGNED
     modified: bool = False
@@ -59,7 +61,7 @@ class Turn:
     def octets(self) -> bytes:
         number = self.cert_req_id & 0xFF
         flags = self.waiting, self.possession, self.modified, self.known
-        return bytes((self.answer, number, self.by_mac, *flags))
+        return bytes((self.answer, number, self.by_mac + self.by_pbmac1, *flags))
 
     @property
     def proven(self) -> Self:

@@ -13,7 +13,7 @@ from enroll.credentials import (
 )
 from enroll.failures import EnrollmentError, FailureReason
 from protocols.certificates import load_certificate
-from protocols.cmp.macs import MACKey
+from protocols.cmp.macs import MACKey, is_pbmac1
 from protocols.cmp.messages import PKIHeader, PKIMessage
 from protocols.cmp.protection import (
     check_mac_algorithm,
@@ -39,6 +39,10 @@ class ByMAC:
     rounds: int
     key: MACKey | None = field(default=None, repr=False)
     secret: bytes | None = field(default=None, repr=False)
+
+    @property
+    def by_pbmac1(self) -> bool:
+        return is_pbmac1(self.message.header.protection_alg or b"")
 
     @property
     def credential(self) -> Credential:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 
 from enroll.registration import MAXIMUM_USES
 from protocols.cmp.encode import directory_name
-from protocols.cmp.macs import derive_key
+from protocols.cmp.macs import derive_key, is_pbmac1
 from protocols.cmp.messages import CA_CERTS, BodyType, PKIHeader
 from protocols.cmp.nonces import Possession, SenderNonces, Turn
 from protocols.cmp.protection import Protection, Signer
@@ -188,7 +188,12 @@ def _questions() -> list[bytes]:
 def _followups(by: Seed) -> list[Seed]:
     """Confirm and poll for what was never asked, with nonces that are ours."""
     by_mac = not isinstance(by.protection, Signer)
-    given = Turn(answer=BodyType.IP, cert_req_id=0, by_mac=by_mac)
+    given = Turn(
+        answer=BodyType.IP,
+        cert_req_id=0,
+        by_mac=by_mac,
+        by_pbmac1=by_mac and is_pbmac1(by.protection.algorithm),
+    )
     status = sequence(tlv(0x04, bytes(32)), integer(0))
     confirmed = replace(by, kind=BodyType.CERT_CONF, content=sequence(status), turn=given)
     polled = sequence(sequence(integer(0)))

@@ -1,5 +1,6 @@
 """Whole exchanges of CMP, message by message, each at another worker."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType
 from protocols.cmp.protection import mac_holds, verify_mac, verify_signature
 from tests.support.builders import a_group, a_policy
-from tests.support.cmp import SECRET, integer, pbm
+from tests.support.cmp import SECRET, integer, pbm, pbmac1
 from tests.support.cmp_conversation import (
     FAIL_INFO,
     Answered,
@@ -283,6 +284,23 @@ async def test_cmp_P7_an_exchange_keeps_its_kind_of_protection() -> None:
     answer = await signed.confirm(transaction_id=client.header.transaction_id)
 
     check_refused(answer, BodyType.ERROR, "wrongIntegrity")
+
+
+@pytest.mark.parametrize(("first", "then"), [(pbm(), pbmac1()), (pbmac1(), pbm())])
+async def test_cmp_P7_an_exchange_keeps_its_mac(first: bytes, then: bytes) -> None:
+    site = await open_site()
+    await site.register()
+    code = await site.code()
+    client = by_secret(site, "pump-1", code, algorithm=first)
+    await client.ask(by_code("pump-1", code))
+
+    other = replace(client, protection=derive_key(then, code.encode()))
+    refused = await other.confirm()
+    confirmed = await client.confirm()
+
+    assert (refused.kind, refused.fail_info) == (BodyType.ERROR, {FAIL_INFO["badMessageCheck"]})
+    assert refused.header.protection_alg == then
+    assert confirmed.kind is BodyType.PKICONF
 
 
 @pytest.mark.parametrize(
