@@ -1,7 +1,7 @@
 """What CMP may know of this installation without asking: profiles, its signer, CA certificates."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from enroll.certificates import RevocationList
 from enroll.profiles import EnrollmentProfile, ProtocolName
@@ -40,6 +40,10 @@ class CMPServices:
         if profile is None or ProtocolName.CMP not in profile.protocols:
             return None
         return profile
+
+    def labels(self) -> Collection[str]:
+        profiles = self._mirror.policy.enrollment_profiles
+        return [label for label, each in profiles.items() if ProtocolName.CMP in each.protocols]
 
     def signer(self) -> Signer | None:
         try:

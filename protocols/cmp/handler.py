@@ -105,6 +105,7 @@ class CMPHandler:
         """Open what the message asks for. Raises EnrollmentError."""
         _check_header(message)
         label, profile = self._named(message, address)
+        reply = replace(reply, profile=label)
         check_message(message, profile.cmp, wire.received_at)
         _check_operation(message, address)
         _check_grantable(message)
@@ -200,8 +201,13 @@ class CMPHandler:
         return address
 
     def _named(self, message: PKIMessage, address: Address) -> tuple[str | None, EnrollmentProfile]:
-        """Find the profile that message and address name. Raises PolicyViolation."""
+        """Find the profile that message and address name. Raises PolicyViolation.
+
+        What follows a message that named one need not name it again (RFC 9483 §3.1).
+        """
         label = profile_named(message.header, address.profile)
+        if label is None and message.body_type in FOLLOWING:
+            label = self.nonces.profile(message.header, self.services.labels())
         profile = self.services.profile(label)
         if profile is None:
             raise unknown_profile()

@@ -15,8 +15,10 @@ LEAST_OCTETS = 16
 _RANDOM_OCTETS = 16
 _MARK_OCTETS = 8
 _SEAL_OCTETS = 16
-_OCTETS = _RANDOM_OCTETS + 3 * _MARK_OCTETS + _SEAL_OCTETS
-_KEY = slice(_RANDOM_OCTETS, _RANDOM_OCTETS + _MARK_OCTETS)
+_HINT_OCTETS = 4
+_OCTETS = _RANDOM_OCTETS + _HINT_OCTETS + 3 * _MARK_OCTETS + _SEAL_OCTETS
+_PROFILE = slice(_RANDOM_OCTETS, _RANDOM_OCTETS + _HINT_OCTETS)
+_KEY = slice(_PROFILE.stop, _PROFILE.stop + _MARK_OCTETS)
 _FIRST = slice(_KEY.stop, _KEY.stop + _MARK_OCTETS)
 _LAST = slice(_FIRST.stop, -_SEAL_OCTETS)
 _HEAD, _SEAL = slice(-_SEAL_OCTETS), slice(-_SEAL_OCTETS, None)
@@ -77,15 +79,22 @@ class SenderNonces:
     nonce in the transaction, and a seal over all that, the transactionID and the turn. So a
     certConf or pollReq that carries it as recipNonce (RFC 9483 §3.1) follows that answer and no
     other, gets no other key's certificate, and shows whether its own nonce has been used before.
+    A hint tells the profile that the first message named, which those that follow it do not.
     """
 
     key: bytes = field(repr=False)
     randomness: Callable[[int], bytes] = os.urandom
 
-    def make(self, request: PKIHeader, turn: Turn, key: str | None = None) -> bytes:
+    def make(
+        self,
+        request: PKIHeader,
+        turn: Turn,
+        key: str | None = None,
+        profile: str | None = None,
+    ) -> bytes:
         """Make the nonce of an answer to this request, which began with this key, or follows one.
 
-        What follows is about the key of what it follows.
+        What follows is about the key of what it follows. `profile` is the one that it is for.
         """
         last = self._mark(request)
         before = request.recip_nonce
@@ -94,7 +103,8 @@ class SenderNonces:
         own = self._key_mark(request, key or "")
         if key is None and before is not None and is_ours:
             own = before[_KEY]
-        head = self.randomness(_RANDOM_OCTETS) + own + first + last
+        hint = self._hint(request, profile)
+        head = self.randomness(_RANDOM_OCTETS) + hint + own + first + last
         return head + self._seal(head, request, turn)
 
     def turn(self, request: PKIHeader, turns: Iterable[Turn]) -> Turn | None:
@@ -115,6 +125,14 @@ class SenderNonces:
         """
         octets = b"".join((b"challenge", nonce, transaction_id))
         return _POSITIVE + hmac.digest(self.key, octets, "sha256")[:_CHALLENGE_OCTETS]
+
+    def profile(self, request: PKIHeader, profiles: Iterable[str]) -> str | None:
+        """Tell which of these profiles what a request follows was for; None for none of them.
+
+        No more than who sends it could name itself: nothing is verified here.
+        """
+        hint = (request.recip_nonce or b"")[_PROFILE]
+        return next((each for each in profiles if self._hint(request, each) == hint), None)
 
     def is_about(self, request: PKIHeader, key: str) -> bool:
         """Tell whether what a request follows was asked for this key, named by its SHA-256.
@@ -138,6 +156,12 @@ class SenderNonces:
     def _key_mark(self, request: PKIHeader, key: str) -> bytes:
         octets = b"".join((b"key", request.transaction_id or b"", b"\0", key.encode()))
         return hmac.digest(self.key, octets, "sha256")[:_MARK_OCTETS]
+
+    def _hint(self, request: PKIHeader, profile: str | None) -> bytes:
+        octets = b"".join(
+            (b"profile", request.transaction_id or b"", b"\0", (profile or "").encode())
+        )
+        return hmac.digest(self.key, octets, "sha256")[:_HINT_OCTETS]
 
     def _seal(self, head: bytes, request: PKIHeader, turn: Turn) -> bytes:
         octets = b"".join((b"seal", head, turn.octets, request.transaction_id or b""))

@@ -26,7 +26,8 @@ class Reply:
     """How the sender of `request` must have its answer.
 
     With a `key`, which a secret proved, a MAC protects it (RFC 9483 §3.2), else our signature.
-    `behind_nonce` is what its sender has to bring again (see `KEMProtection`).
+    `behind_nonce` is what its sender has to bring again (see `KEMProtection`), and `profile` what
+    it said that the exchange is for.
     """
 
     request: PKIHeader
@@ -34,6 +35,7 @@ class Reply:
     nonces: SenderNonces
     now: datetime
     behind_nonce: bytes = field(default=b"", repr=False)
+    profile: str | None = None
 
     @property
     def sender(self) -> bytes:
@@ -42,7 +44,7 @@ class Reply:
 
     def nonce(self, turn: Turn, about: str | None = None) -> bytes:
         """Make the senderNonce of an answer that leads to this turn, `about` the key it has."""
-        return self.nonces.make(self.request, turn, about)
+        return self.nonces.make(self.request, turn, about, self.profile)
 
     def send(
         self,

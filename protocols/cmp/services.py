@@ -1,5 +1,6 @@
 """What a CMP server must know to be asked."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from cryptography import x509
@@ -15,6 +16,10 @@ class Services(Protocol):
 
     def profile(self, label: str | None) -> EnrollmentProfile | None:
         """Give the profile that a label means; None if CMP does not reach it."""
+        ...
+
+    def labels(self) -> Collection[str]:
+        """Give the labels of all profiles that CMP reaches."""
         ...
 
     def signer(self) -> Signer | None:

@@ -1,6 +1,6 @@
 """CMP for tests: messages of openssl's client, messages made here, and pyasn1-modules to judge."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -158,6 +158,9 @@ class FixedServices:
 
     def profile(self, label: str | None) -> EnrollmentProfile | None:
         return None if label == "nobody" else an_enrollment_profile(cmp=self.options)
+
+    def labels(self) -> Collection[str]:
+        return ()
 
     def signer(self) -> Signer | None:
         return self.signs

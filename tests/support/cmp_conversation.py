@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
@@ -119,6 +119,9 @@ class FixedServices:
     def profile(self, label: str | None) -> EnrollmentProfile | None:
         found = self.profiles.get(label)
         return found if found is not None and ProtocolName.CMP in found.protocols else None
+
+    def labels(self) -> Collection[str]:
+        return [each for each in self.profiles if each is not None and self.profile(each)]
 
     def signer(self) -> Signer | None:
         return self.found

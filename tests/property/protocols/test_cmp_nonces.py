@@ -34,7 +34,7 @@ def test_cmp_H10_a_nonce_tells_its_turn(transaction: bytes, nonce: bytes, turn: 
     assert NONCES.turn(following, [each for each in TURNS if each != turn]) is None
 
 
-@given(one=OCTETS, other=OCTETS, at=st.integers(0, 55), bit=st.integers(0, 7))
+@given(one=OCTETS, other=OCTETS, at=st.integers(0, 59), bit=st.integers(0, 7))
 def test_cmp_H10_a_nonce_is_of_one_transaction_and_whole(
     one: bytes, other: bytes, at: int, bit: int
 ) -> None:
@@ -69,6 +69,21 @@ def test_a_nonce_is_about_the_key_that_the_transaction_began_with(
     assert NONCES.is_about(
         replace(request, recip_nonce=NONCES.make(request, TURNS[0], other)), other
     )
+
+
+@given(transaction=OCTETS, profiles=st.lists(st.text(), min_size=2, max_size=9, unique=True))
+def test_cmp_H12_a_nonce_tells_the_profile_that_was_named(
+    transaction: bytes, profiles: list[str]
+) -> None:
+    named = next(each for each in profiles if each)
+    request = a_header(transaction_id=transaction)
+
+    nonce = NONCES.make(request, TURNS[0], profile=named)
+    of_none = NONCES.make(request, TURNS[0])
+
+    assert NONCES.profile(replace(request, recip_nonce=nonce), profiles) == named
+    others = [each for each in profiles if each]
+    assert NONCES.profile(replace(request, recip_nonce=of_none), others) is None
 
 
 @given(sent=st.lists(OCTETS, min_size=1, max_size=5, unique=True), own=OCTETS)

@@ -1,7 +1,10 @@
 """certProfile: the profile that a message names is the one it is decided by."""
 
+from dataclasses import replace
+
 import pytest
 
+from enroll.options import CMPOptions
 from enroll.profiles import Approval, ProtocolName
 from protocols.cmp.messages import BodyType
 from tests.support.approvals import approve
@@ -133,3 +136,16 @@ async def test_cmp_H12_a_template_is_of_the_profile_that_is_named() -> None:
 
     assert [b"Acme" in each.octets for each in answers] == [True, True, False, False, False, False]
     assert [each.kind for each in answers[3:]] == [BodyType.ERROR] * 3
+
+
+async def test_cmp_H12_what_follows_without_the_name_is_judged_as_the_profile_has_it() -> None:
+    strict = an_enrollment_profile("bootstrap", cmp=CMPOptions(strict=True))
+    site = await open_site(a_policy(strict, an_enrollment_profile("other")))
+    client, ask = await a_client(site)
+    client.header = replace(client.header, sender_kid=None, message_time=None)
+
+    client.heard = given = await client.ask(ask, cert_profile=("other",))
+    confirmed = await client.confirm()
+
+    assert (given.kind, given.status) == (BodyType.IP, 0)
+    assert confirmed.kind is BodyType.PKICONF
