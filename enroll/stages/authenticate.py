@@ -9,6 +9,7 @@ from enroll.codes import CodeMatcher
 from enroll.credentials import (
     SECRETS,
     Authentication,
+    ChallengePassword,
     CredentialKind,
     GroupSecret,
     HTTPDigest,
@@ -19,6 +20,7 @@ from enroll.credentials import (
 from enroll.failures import NotAuthenticated, NotAuthorized
 from enroll.on_behalf import by_appointed
 from enroll.orders import Order, Wish
+from enroll.policy.keys import spki_of
 from enroll.policy.registration_authorities import appointed_with
 from enroll.ports import CertificateAuthority, Clock, CodeVault, UnitOfWork
 from enroll.request import Operation, accepted_credentials
@@ -66,7 +68,9 @@ class Authenticate:
         by_code = not accepted.isdisjoint(SECRETS) and takes(step, secret)
         if by_code and not (by_certificate and step.request.operation is Operation.RENEWAL):
             assert secret is not None  # noqa: S101 - told apart above; for the type checker
-            return await self._by_secret(step, secret, accepted, uow, trace)
+            authenticated = await self._by_secret(step, secret, accepted, uow, trace)
+            await _check_signer(step, secret, certificate, uow, trace)
+            return authenticated
         if certificate is not None:
             record = await issued_here(certificate, uow)
             if record is None:
@@ -198,6 +202,30 @@ class Authenticate:
             ),
             presented=record,
             expired=self._check_own.has_expired(record),
+        )
+
+
+async def _check_signer(
+    step: Addressed,
+    secret: Secret,
+    signer: ShownCertificate | None,
+    uow: UnitOfWork,
+    trace: DecisionTrace,
+) -> None:
+    """Demand that a challengePassword comes under the request's own key, or a certificate of ours.
+
+    Both are sealed together, and whoever caught them may sign them anew: he would have the answer,
+    and what waits under his transactionID (scep-20, scep-22). Raises NotAuthenticated.
+    """
+    if signer is None or not isinstance(secret, ChallengePassword):
+        return
+    own = spki_of(signer.leaf.public_key()) == step.request.certificate_request.spki
+    if not own and await issued_here(signer, uow) is None:
+        trace.failed("signer", "signer_key_mismatch")
+        raise NotAuthenticated(
+            "a stranger's certificate, of another key than the one in the request, signed the "
+            "message",
+            finding="signer_key_mismatch",
         )
 
 

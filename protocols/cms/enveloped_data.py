@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from cryptography.x509 import ObjectIdentifier
 
-from enroll.failures import EnrollmentError, Malformed
+from enroll.failures import EnrollmentError, FailureReason, Malformed
 from protocols import der
 from protocols.cms import content_ciphers
 from protocols.cms.ber import to_der
@@ -133,6 +133,34 @@ def open_enveloped_data(
         oaep=content_key.oaep,
         unopened=unopened,
     )
+
+
+def addressed_to(
+    message: bytes, keys: Iterable[RecipientKey], limits: DERLimits = DEFAULT_LIMITS
+) -> RecipientKey | None:
+    """Give the key that an envelope names, whatever else is wrong with it. Nothing is decrypted."""
+    try:
+        _, enveloped_data = unwrap(to_der(message, limits))
+        (outer,) = der.split(enveloped_data)
+        infos = next(each for each in der.split(outer.content) if each.tag == der.SET)
+        return _first_named(der.split(infos.content), tuple(keys))
+    except Exception:  # noqa: BLE001 - form that nobody foresaw: it names nobody
+        return None
+
+
+def _first_named(
+    recipient_infos: list[der.Element], keys: tuple[RecipientKey, ...]
+) -> RecipientKey | None:
+    for recipient_info in recipient_infos:
+        for key in keys:
+            try:
+                found = key.find(recipient_info) is not None
+            except EnrollmentError as error:
+                # Its algorithm is looked at once it has named the key.
+                found = error.reason is FailureReason.UNSUPPORTED_ALGORITHM
+            if found:
+                return key
+    return None
 
 
 def _decrypt(envelope: _Envelope, wanted: ContentKey) -> bytes | None:

@@ -11,9 +11,10 @@ from enroll.options import SCEPOptions
 from protocols.cms.content_ciphers import AES_CBC, ContentEncryption
 from protocols.cms.content_info import DATA
 from protocols.cms.digests import Digest
-from protocols.cms.enveloped_data import open_enveloped_data
+from protocols.cms.enveloped_data import addressed_to, open_enveloped_data
 from protocols.cms.passwords import Password
 from protocols.cms.recipients import KeyTransport, Recipient
+from protocols.limits import DERLimits
 from protocols.scep.message import PKIMessage
 from protocols.scep.messages import RegistrationAuthority
 from protocols.scep.terms import Terms
@@ -76,6 +77,20 @@ def open_envelope(message: PKIMessage, terms: Terms) -> Opened:
         content_encryption=opened.content_encryption,
         oaep=opened.oaep,
     )
+
+
+def addressee(
+    envelope: bytes | None, authorities: tuple[RegistrationAuthority, ...], limits: DERLimits
+) -> RegistrationAuthority:
+    """Give the RA that a message is sealed to, whatever is wrong with it; else the present one.
+
+    Its sender may know no other (RFC 8894 §5.1), and would not believe what that one signs.
+    """
+    present, *others = authorities
+    if not others or envelope is None:
+        return present
+    named = addressed_to(envelope, [each.opener for each in authorities], limits)
+    return next((each for each in others if each.opener is named), present)
 
 
 def recipient_of(message: PKIMessage, opened: Opened, secret: str | None) -> Recipient:

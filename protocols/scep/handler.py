@@ -15,6 +15,7 @@ from protocols.scep import addresses, capabilities, encode, failures, queries
 from protocols.scep.attributes import read_message_type
 from protocols.scep.encode import Reply
 from protocols.scep.enrollments import open_enrollment
+from protocols.scep.envelopes import addressee
 from protocols.scep.lookups import answer_crl, open_poll, open_query
 from protocols.scep.message import Outer, PKIMessage, check_message, read_outer
 from protocols.scep.messages import (
@@ -71,7 +72,9 @@ class SCEPHandler:
         try:
             options = self._options(wire)
             outer = read_outer(_message_octets(wire), self.limits)
-            reply = self._reply(outer, self._authorities()[0], options)
+            envelope = outer.signed_data.content
+            authority = addressee(envelope, self._authorities(), self.limits)
+            reply = self._reply(outer, authority, options)
         except (ProtocolViolation, EnrollmentError):
             return failures.encode_http(rejected)
         return reply.failure(*failures.word(rejected))

@@ -310,6 +310,36 @@ async def test_scep_8_the_answer_is_signed_by_the_ra_that_the_message_was_sealed
         assert reply.signer == ra.certificate
 
 
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("kind", [17, 18, 19, 20, 21, 22])
+async def test_scep_8_and_56_a_refusal_too_is_signed_by_the_ra_that_the_message_was_sealed_to(
+    kind: int, number: int
+) -> None:
+    site, _ = await a_site()
+    authorities = (an_ra(), an_ra(1))
+    ra, services = authorities[number], FixedServices(authorities=authorities)
+    sealed = a_pkcs_req(KEY, kind=kind, ra=ra)
+    unreadable = replace(sealed, content=b"\x30\x00")
+    weak = replace(sealed, content_encryption=ContentEncryption.DES_EDE3_CBC)
+
+    for message in (sealed, unreadable, weak):
+        reply = read_answer(await send(site, message.encode(), services=services))
+
+        assert reply.status == "2"
+        assert reply.signer == ra.certificate
+
+
+async def test_scep_8_what_names_no_ra_of_ours_is_refused_by_the_present_one() -> None:
+    site, _ = await a_site()
+    services = FixedServices(authorities=(an_ra(), an_ra(1)))
+
+    for spoiled in (b"\x30\x00", b"\x30", b""):
+        message = a_pkcs_req(KEY, spoil=lambda _, to=spoiled: to)
+        reply = read_answer(await send(site, message.encode(), services=services))
+
+        assert (reply.status, reply.signer) == ("2", an_ra().certificate)
+
+
 @pytest.mark.parametrize("named_by", [(), ("-keyid",)], ids=["issuer and serial", "key id"])
 async def test_scep_37_of_several_recipients_ours_is_taken_by_either_name(
     named_by: tuple[str, ...], tmp_path: Path

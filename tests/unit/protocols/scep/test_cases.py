@@ -53,6 +53,14 @@ OTHERWISE: Mapping[object, Callable[[Case], Case]] = {
         _issued(case), state=DeviceState.PROVISIONED
     ),
     r.by_a_certificate_of_the_wrong_slot: _issued,
+    # What is sealed may have been caught, and signed anew by whoever caught it.
+    a.certificate_of_nobody_beside_a_code: lambda case: replace(
+        case,
+        reason=FailureReason.NOT_AUTHENTICATED,
+        finding="signer_key_mismatch",
+        fault=None,
+        state=DeviceState.ENROLLED,
+    ),
     # A RenewalReq is signed with a certificate: with a code it is a first enrollment.
     r.by_a_code: _refused("re_enrollment_refused"),
     r.by_a_code_with_another_subject: _refused("re_enrollment_refused"),
