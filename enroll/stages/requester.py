@@ -155,7 +155,10 @@ class FindRequester:
         uow: UnitOfWork,
         trace: DecisionTrace,
     ) -> Requester:
-        """Take a code, spent or not, until its time is over: for what it got, and no more."""
+        """Take a code, spent or not, until its time is over: for what it got, and no more.
+
+        And only as far as the profile of what it got lets codes do so, whichever was addressed.
+        """
         now = self._clock.now()
         found = await self._codes.find(shown, step.tenant.tenant_id, now, uow)
         codes = {each.code_id for each in found.codes if _is_remembered(each, now)}
@@ -164,13 +167,17 @@ class FindRequester:
             trace.failed("one-time code", finding)
             raise NotAuthenticated(found.detail, finding=finding)
         device_id = found.device.device_id
+        profiles = step.policy.enrollment_profiles.items()
+        permitted = {slug for slug, each in profiles if each.cmp.mac_revocation}
         trace.device, trace.proven = found.device, True
         _check_enabled(found.device)
         trace.passed("one-time code", ", ".join(sorted(codes)))
         return Requester(
             actor=f"device:{device_id}",
             may_stop=lambda record, _: (
-                record.device_id == device_id and record.credential_id in codes
+                record.device_id == device_id
+                and record.credential_id in codes
+                and record.profile in permitted
             ),
         )
 

@@ -18,7 +18,12 @@ from enroll.profiles import OnDisable
 from protocols import der
 from protocols.cmp.messages import BodyType
 from tests.support.arrangements import disable
-from tests.support.builders import PASSCODE_REFERENCE, a_group, a_policy
+from tests.support.builders import (
+    PASSCODE_REFERENCE,
+    a_group,
+    a_policy,
+    an_enrollment_profile,
+)
 from tests.support.cmp import a_signer, by_signature
 from tests.support.cmp_conversation import (
     FAIL_INFO,
@@ -472,6 +477,28 @@ async def test_cmp_P12_a_profile_may_let_a_code_revoke_what_it_got_and_no_more()
     assert (statuses(of_another), statuses(of_its_own)) == ([refused("badCertId")], [DONE])
     assert of_its_own.header.sender_kid == b"pump-1"
     assert await status_of(site, held) is REVOKED
+
+
+@pytest.mark.parametrize(
+    ("other", "own", "expected"),
+    [(True, False, refused("badCertId")), (True, True, DONE)],
+)
+async def test_cmp_P12_the_profile_of_a_certificate_lets_a_code_revoke_it(
+    other: bool,  # noqa: FBT001 - a column of the table above
+    own: bool,  # noqa: FBT001 - a column of the table above
+    expected: tuple[int, frozenset[int]],
+) -> None:
+    another = an_enrollment_profile("other", cmp=CMPOptions(mac_revocation=other))
+    site = await open_site(a_policy(another))
+    await site.change_policy(bootstrap={"cmp": CMPOptions(mac_revocation=own)})
+    await site.register()
+    code = await site.code()
+    held = await site.obtain(by_code("pump-1", code))
+    client = by_secret(site, "pump-1", code, "other")
+
+    answer = await client.send(BodyType.RR, sequence(details(held.certificate)))
+
+    assert statuses(answer) == [expected]
 
 
 @pytest.mark.parametrize("cause", ["wrong", "unknown", "late", "the group's", "a passcode"])
