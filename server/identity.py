@@ -20,6 +20,7 @@ from server.clock import SystemRandomness
 from server.home import HomeError, read_private
 from server.http.tls import ServerCredentials, TLSKey, make_context
 from server.service_certificates import (
+    chain_of,
     file_state,
     is_by_current_issuer,
     is_old,
@@ -149,18 +150,10 @@ def _ours(works: Works) -> ServerCredentials:
     if not isinstance(found.key, TLSKey):
         raise HomeError(f"{works.office.home.tls_key}: no key of this kind can be used for TLS")
     return ServerCredentials(
-        certificate=found.certificate, chain=_chain_of(found.chain, works), key=found.key
+        certificate=found.certificate,
+        chain=chain_of(found.chain, works.authorities.now),
+        key=found.key,
     )
-
-
-def _chain_of(stored_chain: Sequence[x509.Certificate], works: Works) -> Sequence[x509.Certificate]:
-    """Give what a client needs under whichever root it trusts: during a rollover there are two."""
-    authorities = works.authorities.now
-    for name, each in authorities.members.items():
-        if each.certificate in stored_chain[:1]:
-            between = authorities.above(name)[:-1]
-            return (each.certificate, *map(x509.load_der_x509_certificate, between))
-    return stored_chain
 
 
 def _operators(works: Works) -> ServerCredentials:

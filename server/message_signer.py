@@ -2,7 +2,8 @@
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from protocols.cmc.responder import Responder, without_roots
+from protocols.cmc.responder import Responder
+from protocols.cms.chains import without_roots
 from protocols.cms.signed_data import Signer
 from server.home import HomeError
 from server.service_certificates import ServiceCertificate, ServiceIdentity
@@ -30,5 +31,5 @@ def _responder(identity: ServiceIdentity) -> Responder:
     chain = (identity.certificate, *identity.chain)
     return Responder(
         signer=Signer.holding(identity.certificate, identity.key),
-        certificates=without_roots(each.public_bytes(Encoding.DER) for each in chain),
+        certificates=without_roots(tuple(each.public_bytes(Encoding.DER) for each in chain)),
     )

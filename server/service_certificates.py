@@ -1,7 +1,8 @@
 """The certificates that the server makes for itself: their files, and their renewal."""
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,7 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.authorities import Authority
+from ca.authorities import Authorities, Authority
 from ca.keys.software import SoftwareKey, make_private_key, seal_private_key
 from ca.service import (
     BACKDATE,
@@ -78,6 +79,7 @@ class ServiceCertificate:
         self._one_at_a_time = asyncio.Lock()
         self._identities: tuple[ServiceIdentity, ...] = ()
         self._files: tuple[object, ...] = ()
+        self._authorities: Authorities | None = None
 
     def current(self) -> ServiceIdentity:
         """Give what to show and to sign with: the newest that other workers know too.
@@ -128,12 +130,18 @@ class ServiceCertificate:
             for each in self._names
             for path in (home.service_certificate(each), home.service_key(each))
         )
-        if files == self._files:
+        authorities = self._works.authorities.now
+        if files == self._files and authorities is self._authorities:
             return
         found = [stored(self._works.office, each) for each in self._names]
         if found[0] is not None or not self._identities:
-            self._identities = tuple(each for each in found if each is not None)
+            self._identities = tuple(
+                replace(each, chain=chain_of(each.chain, authorities))
+                for each in found
+                if each is not None
+            )
             self._files = files if found[0] is not None else ()
+            self._authorities = authorities
 
 
 def previous(name: str) -> str:
@@ -193,6 +201,17 @@ def file_state(path: Path) -> object:
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def chain_of(
+    stored_chain: Sequence[x509.Certificate], authorities: Authorities
+) -> tuple[x509.Certificate, ...]:
+    """Give what a client needs under whichever root it trusts: during a rollover there are two."""
+    for name, each in authorities.members.items():
+        if each.certificate in stored_chain[:1]:
+            between = authorities.above(name)[:-1]
+            return (each.certificate, *map(x509.load_der_x509_certificate, between))
+    return tuple(stored_chain)
 
 
 async def put_in_place(

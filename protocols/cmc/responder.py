@@ -4,8 +4,6 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from cryptography import x509
-
 from protocols.cmc.encode import Outcome, encode_pki_response
 from protocols.cmc.messages import PKI_RESPONSE, Heard
 from protocols.cms.signed_data import Signer, encode_signed_data
@@ -34,9 +32,3 @@ class Responder:
             # In the order of DER (RFC 8951 §3), each once.
             certificates=sorted({*issued, *self.certificates}),
         )
-
-
-def without_roots(certificates: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Leave out what signed itself: nobody trusts a root because it came along."""
-    found = [(each, x509.load_der_x509_certificate(each)) for each in certificates]
-    return tuple(der for der, each in found if each.subject != each.issuer)

@@ -24,7 +24,7 @@ from protocols.cmp.nonces import Possession, Turn
 from protocols.cmp.possession import encode_challenge, encrypt_certificate
 from protocols.cmp.reply import Reply
 from protocols.cmp.senders import ByMAC, Sender
-from protocols.cmp.services import without_roots
+from protocols.cms.chains import without_roots
 from protocols.wire import WireResponse
 
 _UNPROVEN = frozenset(

@@ -12,6 +12,7 @@ from enroll.failures import EnrollmentError, FailureReason
 from protocols import der
 from protocols.cmp.macs import KEM_BASED_MAC, MACKey, derive_key, names_a_mac, read_mac_algorithm
 from protocols.cmp.messages import PKIMessage
+from protocols.cms.chains import is_by_itself
 from protocols.cms.digests import Digest
 from protocols.cms.signatures import Scheme, Sign, scheme_of, signing
 from protocols.public_keys import unsupported
@@ -136,7 +137,7 @@ class Signer:
         scheme = scheme_of(private_key)
         return cls(
             certificate=certificate,
-            chain=tuple(each for each in chain if each.subject != each.issuer),
+            chain=tuple(each for each in chain if not is_by_itself(each)),
             algorithm=signature_algorithm(scheme, digest),
             sign=signing(private_key, scheme, digest),
         )

@@ -3,8 +3,6 @@
 from collections.abc import Collection
 from typing import Protocol
 
-from cryptography import x509
-
 from enroll.certificates import RevocationList
 from enroll.profiles import EnrollmentProfile
 from protocols.cmp.protection import Signer
@@ -41,9 +39,3 @@ class Services(Protocol):
     def revocation_list(self, source: CRLSource) -> RevocationList | None:
         """Give the list that a source means, if it is one of ours."""
         ...
-
-
-def without_roots(certificates: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Leave out what signed itself: it belongs into caPubs, if anywhere (RFC 9483 §3.3)."""
-    found = [(each, x509.load_der_x509_certificate(each)) for each in certificates]
-    return tuple(octets for octets, each in found if each.subject != each.issuer)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,8 +15,9 @@ from protocols.cmc.encode import Outcome, PendInfo
 from protocols.cmc.faults import CMCFault, fail_info
 from protocols.cmc.full_request import FullRequest, Opened, judge, open_message
 from protocols.cmc.messages import NOTHING_HEARD, WHOLE_MESSAGE, FailInfo, Heard, Status
-from protocols.cmc.responder import Responder, without_roots
+from protocols.cmc.responder import Responder
 from protocols.cms import certs_only
+from protocols.cms.chains import without_roots
 from protocols.est import decode, encode, failures
 from protocols.est.messages import (
     CERTIFICATE,
@@ -59,7 +59,7 @@ class Reply:
 
     def success(self, issued: Issued) -> WireResponse:
         """Answer with certificates alone, unless there is something to be given back."""
-        certificates = (issued.record.der, *_above(issued.chain))
+        certificates = (issued.record.der, *without_roots(issued.chain))
         if self.responder is None or not self.heard.anything:
             body = encode.encode_base64(certs_only.encode(certificates), self.layout)
             return WireResponse(
@@ -208,8 +208,3 @@ def _shown(origin: RequestOrigin, full: FullRequest) -> RequestOrigin:
             fingerprint = each.leaf.fingerprint(hashes.SHA256()).hex()
             origin = replace(origin, client_certificate_sha256=fingerprint)
     return replace(origin, credentials_shown=tuple(shown))
-
-
-@lru_cache(maxsize=16)
-def _above(chain: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    return without_roots(chain)

@@ -350,6 +350,31 @@ def test_est_C2_strongswan_enrolls_whichever_roots_it_knows(tmp_path: Path) -> N
             assert by(x509.load_pem_x509_certificate(found.stdout)) == "Test Issuing CA 2"
 
 
+def test_openssl_trusts_signed_answers_of_cmp_whichever_root_it_knows(tmp_path: Path) -> None:
+    installation = Installation.initialize(tmp_path / "home")
+    for step in ("prepare", "publish"):
+        installation.run("issuer", "rollover", step)
+    with installation.serve() as server:
+        walk = Walk(installation=installation, server=server, folder=tmp_path)
+        for root in ("root", "root-2"):
+            walk.enroll(f"pump-{root}", walk.anchor(root))
+            key = make_key(tmp_path / f"{root}.key")
+            found = subprocess.run(
+                [
+                    *(program("openssl"), "cmp", "-cmd", "kur"),
+                    *("-server", server.http, "-path", ".well-known/cmp"),
+                    *("-cert", f"pump-{root}-boot.pem", "-key", f"pump-{root}-boot.key"),
+                    *("-newkey", key, "-certout", f"{root}-new.pem"),
+                    *("-trusted", walk.anchor(root)),
+                ],
+                capture_output=True,
+                check=False,
+                cwd=tmp_path,
+            )
+
+            assert found.returncode == 0, (root, found.stderr.decode(errors="replace"))
+
+
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_new_issuing_ca_under_the_same_root(tmp_path: Path, database: str) -> None:
     with database_options(database) as options:

@@ -4,26 +4,35 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from ca.ceremony import ISSUING
 from ca.issuers import IssuerSet
 from ca.keys.software import KeyKind
 from ca.local import LocalAuthority
-from ca.service import CM_KGA, KEY_GENERATION, ServiceKind
+from ca.service import CM_KGA, KEY_GENERATION, MESSAGE_SIGNER, ServiceKind
 from enroll.profiles import CertificateClass, KeyUsageBit
+from protocols.cms.chains import without_roots
 from server.clock import SystemClock
 from server.config.load import load_config
 from server.home import Home, HomeError
-from server.service_certificates import SETTLING, ServiceCertificate, previous
+from server.service_certificates import (
+    SETTLING,
+    ServiceCertificate,
+    ServiceIdentity,
+    previous,
+)
 from server.wiring import Works, open_works
 from tests.support.fakes import FixedClock
 from tests.support.installation import Installation
 from tests.support.lint import check_certificate
+from tests.support.openssl import Verification, verify_chain
 
 AN_RSA_KIND = ServiceKind(
     name="transport",
@@ -195,3 +204,46 @@ async def test_a_worker_without_files_says_that_there_is_none(installation: Inst
 
 def certificates(kept: ServiceCertificate) -> list[x509.Certificate]:
     return [each.certificate for each in kept.usable()]
+
+
+async def test_what_signs_messages_is_shown_to_whoever_knows_either_root_alone(
+    installation: Installation,
+) -> None:
+    home = Home(installation.home)
+    clock = a_clock()
+    opened = open_works(home, load_config(home.configuration), stream="server")
+    kept = ServiceCertificate(
+        replace(opened, office=replace(opened.office, clock=clock)), MESSAGE_SIGNER
+    )
+    try:
+        await kept.refresh()
+        assert [name_of(each) for each in kept.current().chain] == ["Test Issuing CA"]
+
+        for steps in (("prepare", "publish"), ("activate",)):
+            for step in steps:
+                installation.run("issuer", "rollover", step)
+            assert opened.follow_succession()
+            await kept.refresh()
+            clock.advance(SETTLING)
+
+            for root in ("root", "root-2"):
+                found = verified(kept.current(), home.ca_certificate(root), installation.home)
+                assert found.ok, (steps, root, found.words)
+        assert [name_of(each) for each in kept.current().chain[:1]] == ["Test Issuing CA 2"]
+    finally:
+        await opened.close()
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
+
+def verified(identity: ServiceIdentity, root: Path, folder: Path) -> Verification:
+    """Let openssl verify it up to a root, by what is sent along with what it signs."""
+    leaf, between = folder / "leaf.pem", folder / "between.pem"
+    leaf.write_bytes(identity.certificate.public_bytes(Encoding.PEM))
+    sent = without_roots(tuple(each.public_bytes(Encoding.DER) for each in identity.chain))
+    between.write_bytes(
+        b"".join(x509.load_der_x509_certificate(each).public_bytes(Encoding.PEM) for each in sent)
+    )
+    return verify_chain(leaf, root, between=[between])
