@@ -87,9 +87,9 @@ class CMPHandler:
             sender = _mac_of(message)
             if sender is None:
                 raise
-            origin, shown = self._origin(wire, message), (sender.credential,)
+            origin = self._origin_by_name(wire, message, address)
             return FaultExchange(
-                request=FaultyRequest(origin=origin, credentials=shown, fault=fault),
+                request=FaultyRequest(origin=origin, credentials=(sender.credential,), fault=fault),
                 reply=reply,
                 sender=sender,
                 kind=message.body_type,
@@ -189,6 +189,17 @@ class CMPHandler:
             received_at=wire.received_at,
             relayed_by=wire.relayed_by,
         )
+
+    def _origin_by_name(
+        self, wire: WireRequest, message: PKIMessage, address: Address
+    ) -> RequestOrigin:
+        """Say where a message came from, and for which profile, if it names one that is there."""
+        origin = self._origin(wire, message)
+        try:
+            label, _ = self._named(message, address)
+        except EnrollmentError:
+            return origin
+        return replace(origin, profile=label)
 
     @property
     def _kem(self) -> KEMProtection:

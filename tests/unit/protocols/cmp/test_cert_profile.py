@@ -149,3 +149,13 @@ async def test_cmp_H12_what_follows_without_the_name_is_judged_as_the_profile_ha
 
     assert (given.kind, given.status) == (BodyType.IP, 0)
     assert confirmed.kind is BodyType.PKICONF
+
+
+async def test_cmp_H12_a_fault_is_one_in_the_profile_that_is_named() -> None:
+    site = await open_site(a_policy(an_enrollment_profile("other")))
+    client, _ = await a_client(site)
+
+    answer = await client.send(BodyType.IR, sequence(), cert_profile=("other",))
+
+    assert answer.status == 2
+    assert [each.profile for each in await site.attempts()] == ["other"]
