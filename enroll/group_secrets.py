@@ -99,7 +99,10 @@ class GroupSecrets:
             group, policy = await _group(group_id, uow)
             found = [each for each in group.secrets if each.secret_id == secret_id]
             if not found:
-                raise NotFound(f"group {group.name!r} has no secret {secret_id!r}")
+                raise NotFound(
+                    f"group {group.name!r} has no secret {secret_id!r}; "
+                    f"see 'enroll group secret list {group.name}'"
+                )
             kept = tuple(each for each in group.secrets if each not in found)
             group = replace(group, secrets=kept)
             uow.tallies.forget(uses_of(secret_id))

@@ -275,7 +275,7 @@ async def test_a_secret_of_no_time_or_no_group_is_not_made() -> None:
         await secrets.add(GROUP, SecretTerms(lifetime=timedelta(0)), actor=OPERATOR)
     with pytest.raises(NotFound):
         await secrets.add(an_id("nothing"), actor=OPERATOR)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="enroll group secret list"):
         await secrets.remove(GROUP, "nothing", actor=OPERATOR)
 
 
