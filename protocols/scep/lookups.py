@@ -6,7 +6,7 @@ from hashlib import sha256
 from cryptography.hazmat.primitives import hashes
 
 from enroll.credentials import Credential, SignerCertificate
-from enroll.failures import EnrollmentError, FailureReason, NotAuthenticated
+from enroll.failures import EnrollmentError, FailureReason
 from enroll.request import CertificateQuery, PollRequest, RequestOrigin
 from protocols import der
 from protocols.cms import certs_only
@@ -21,14 +21,17 @@ from protocols.wire import WireResponse
 
 _ISSUER_AND_SERIAL = (der.SEQUENCE, der.INTEGER)
 """IssuerAndSerialNumber (RFC 8894 §3.3.4): the issuer's name, and the number."""
+_NOBODYS = der.split(der.encode(der.SEQUENCE) + der.encode(der.INTEGER, b"\0"))
+"""What no CA has issued: asked for in place of what cannot be read."""
 
 
 def open_poll(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> SealedExchange:
     """Ask what became of the transaction of this id, in the name of the signer's key.
 
-    IssuerAndSubject, which is sealed, names neither and is not looked at (RFC 8894 §3.3.3).
+    IssuerAndSubject, which is sealed, names neither and is not looked at (RFC 8894 §3.3.3): not
+    even for its form, of which nobody may learn anything.
     """
-    opened, _ = _open(message, terms, (der.SEQUENCE, der.SEQUENCE))
+    opened = open_envelope(message, terms)
     shown: tuple[Credential, ...] = ()
     if not message.is_self_signed:
         shown = (SignerCertificate(chain=(message.signer, *message.others)),)
@@ -45,7 +48,8 @@ def open_poll(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> Seale
 
 def open_query(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> SealedExchange:
     """Ask for a certificate by its issuer and serial number (RFC 8894 §4.5)."""
-    opened, (issuer, serial) = _open(message, terms, _ISSUER_AND_SERIAL)
+    opened = open_envelope(message, terms)
+    issuer, serial = _named(opened, terms)
     request = CertificateQuery(
         origin=origin,
         issuer=issuer.whole,
@@ -57,7 +61,8 @@ def open_query(message: PKIMessage, terms: Terms, origin: RequestOrigin) -> Seal
 
 def answer_crl(message: PKIMessage, terms: Terms, services: Services) -> WireResponse:
     """Answer with the CRL of the CA that issued the certificate named. Raises EnrollmentError."""
-    opened, (issuer, _) = _open(message, terms, _ISSUER_AND_SERIAL)
+    opened = open_envelope(message, terms)
+    issuer, _ = _named(opened, terms)
     recipient = recipient_of(message, opened, None)
     revocation_list = services.revocation_list(issuer.whole)
     if revocation_list is None:
@@ -83,35 +88,22 @@ def _exchange(
     )
 
 
-def _open(
-    message: PKIMessage, terms: Terms, tags: tuple[int, ...]
-) -> tuple[Opened, list[der.Element]]:
-    """Open the envelope, and take apart what is in it.
+def _named(opened: Opened, terms: Terms) -> list[der.Element]:
+    """Give issuer and serial number of what is asked for.
 
-    Raises NotAuthenticated. What did not open is a decoy, and no such thing.
+    Nothing vouches for what is sealed here: whoever caught a request might put its blocks into such
+    a message, and learn octet for octet what is in them if it were told, or took longer, whether
+    the result can be read. So what cannot is as unknown as any other.
     """
-    opened = open_envelope(message, terms)
+    decoy = terms.authorities[0].decoy.request
     try:
-        return opened, _split(opened.content, tags, terms)
-    except NotAuthenticated as error:
-        raise (opened.failure or error) from error
-
-
-def _split(content: bytes, tags: tuple[int, ...], terms: Terms) -> list[der.Element]:
-    """Take what was sealed apart: a SEQUENCE of these.
-
-    Raises NotAuthenticated, as for everything that is wrong within an envelope.
-    """
-    try:
-        check_der(content, terms.limits)
-    except EnrollmentError as error:
-        # What is no DER mostly ends at once.
-        check_der(terms.authorities[0].decoy.request, terms.limits)
-        raise NotAuthenticated(error.detail, finding=error.finding) from error
-    (outer,) = der.split(content)
+        check_der(opened.content, terms.limits)
+    except EnrollmentError:
+        check_der(decoy, terms.limits)  # What is no DER mostly ends at once.
+        return _NOBODYS
+    (outer,) = der.split(opened.content)
     parts = der.split(outer.content) if outer.tag == der.SEQUENCE else []
-    if tuple([part.tag for part in parts]) != tags:
-        raise NotAuthenticated(
-            "what is sealed is not what such a message holds", finding="content_not_of_its_type"
-        )
+    if tuple([part.tag for part in parts]) != _ISSUER_AND_SERIAL:
+        return _NOBODYS
+    check_der(decoy, terms.limits)  # And what is of this form is short.
     return parts
