@@ -2,7 +2,8 @@
 
 Skipped under an older one. To run it, put a newer `openssl` first in PATH: that of the crate
 `openssl-src`, say, which holds the source of OpenSSL (`cargo fetch`, `./Configure no-shared`,
-`make build_programs`). All other tests of openssl's client are run by that one too, then.
+`make build_programs`). Most other tests of openssl's client are run by that one too, then; it
+wants other words than Debian's for genm and for a request without proof.
 """
 
 import re
