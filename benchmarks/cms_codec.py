@@ -6,7 +6,6 @@ Run: python -m benchmarks.cms_codec [rounds]
 import sys
 from collections.abc import Callable
 from random import Random
-from time import perf_counter
 
 from asn1crypto import cms
 from cryptography.hazmat.primitives import hashes
@@ -14,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ObjectIdentifier
 
-from benchmarks.measure import ratio, write
+from benchmarks.measure import write_best
 from protocols import der
 from protocols.cms import certs_only
 from protocols.cms.ber import to_der
@@ -34,20 +33,7 @@ CODE = "AAAA-BBBB-CCCC-DDDD-EEEE"
 
 def main(rounds: int = 100) -> None:
     """Print the best of several rounds, interleaved so that all meet the same noise."""
-    tasks = dict(_tasks())
-    best = dict.fromkeys(tasks, float("inf"))
-    for _ in range(rounds):
-        for name, task in tasks.items():
-            begin = perf_counter()
-            for _ in range(REPETITIONS):
-                task()
-            best[name] = min(best[name], (perf_counter() - begin) / REPETITIONS)
-    yard = best["yard: P-256 sign and verify"]
-    write(
-        "cms_codec",
-        [ratio(f"{name}, in yards", [seconds / yard]) for name, seconds in best.items()],
-        microseconds={name: round(seconds * 1e6, 1) for name, seconds in best.items()},
-    )
+    write_best("cms_codec", dict(_tasks()), rounds, REPETITIONS)
 
 
 def _tasks() -> list[tuple[str, Callable[[], object]]]:

@@ -24,17 +24,15 @@ from cryptography.x509.oid import NameOID
 
 from benchmarks import fleet, servers
 from benchmarks.driving import BenchmarkFailed
-from benchmarks.load import Plan, pack
+from benchmarks.load import pack
 from benchmarks.measure import write
-from benchmarks.rotation import Variant, rotate, sending
+from benchmarks.rotation import over_http, rotate
 from protocols import der
 from protocols.cmp.encode import directory_name, encode_message
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType, PKIHeader
 from server.clock import SystemClock
-from server.home import Home
 
-CONNECTIONS = 8
 GOAL_NEW, GOAL_KEPT = 1.0, 0.7
 SECRET = "a secret of the mock"  # noqa: S105 - opens nothing
 _INSIDE = "ENROLL_BENCHMARK_NAMESPACE"
@@ -61,13 +59,13 @@ def main(rounds: int = 5, requests: int = 400) -> None:
             theirs = _packed(place / "peer.bin", "pkix/", count, SECRET)
             found = rotate(
                 [
-                    _variant("ours new", ours, own, (0, count), requests, fresh=True),
-                    _variant("ours kept", ours, own, (count, 2 * count), requests),
-                    _variant("mock new", peer, theirs, (0, count), requests, fresh=True),
+                    over_http("ours new", ours, own, (0, count), requests, fresh=True),
+                    over_http("ours kept", ours, own, (count, 2 * count), requests),
+                    over_http("mock new", peer, theirs, (0, count), requests, fresh=True),
                 ],
                 rounds,
             )
-        _check_issued(home, 2 * count)
+        fleet.check_issued(home, 2 * count)
     ratios = [
         found.ratio("G6 new / mock", lambda c: c["ours new"] / c["mock new"], GOAL_NEW),
         found.ratio("G6 kept / mock", lambda c: c["ours kept"] / c["mock new"], GOAL_KEPT),
@@ -89,34 +87,6 @@ def _enter(rounds: int, requests: int) -> None:
     )
     if done.returncode:
         raise BenchmarkFailed(f"the benchmark in its own network ended with {done.returncode}")
-
-
-def _variant(
-    name: str,
-    served: servers.Served,
-    packed: Path,
-    members: tuple[int, int],
-    requests: int,
-    *,
-    fresh: bool = False,
-) -> Variant:
-    first, last = members
-    plan = Plan(
-        requests=str(packed),
-        first=first,
-        last=last,
-        connections=CONNECTIONS,
-        port=served.port("http"),
-        fresh=fresh,
-    )
-    return sending(name, served, plan, requests)
-
-
-def _check_issued(home: Home, wanted: int) -> None:
-    """Demand a certificate for every request: HTTP says 200 to a refusal too."""
-    found = fleet.certificates_of_devices(home)
-    if found != wanted:
-        raise BenchmarkFailed(f"{found} certificates were issued for {wanted} requests")
 
 
 def _packed(path: Path, target: str, count: int, secret: str | None) -> Path:

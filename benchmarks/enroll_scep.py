@@ -29,19 +29,16 @@ from cryptography.x509 import ObjectIdentifier
 from cryptography.x509.oid import AttributeOID, NameOID
 
 from benchmarks import fleet, servers
-from benchmarks.driving import BenchmarkFailed
-from benchmarks.load import Plan, pack, unpack
+from benchmarks.load import pack, unpack
 from benchmarks.measure import write
-from benchmarks.rotation import Variant, rotate, sending
+from benchmarks.rotation import over_http, rotate
 from protocols.cms.content_ciphers import ContentEncryption
 from protocols.cms.content_info import DATA
 from protocols.cms.enveloped_data import encode_enveloped_data
 from protocols.cms.recipients import KeyTransport
 from protocols.cms.signed_data import Attribute, Signer, encode_signed_data
 from server.clock import SystemClock
-from server.home import Home
 
-CONNECTIONS = 8
 GOAL = 0.25
 CHALLENGE = "secret"
 _SCEP = "2.16.840.1.113733.1.9."
@@ -60,13 +57,13 @@ def main(rounds: int = 3, requests: int = 60, *, databases: fleet.Databases = fl
             own = _packed(place / "own.bin", _ra(ours), 2 * count, None)
             theirs = _packed(place / "peer.bin", _ra(peer), 2 * count, CHALLENGE)
             variants = [
-                _variant("ours kept", ours, own, (0, 2 * count), requests),
-                _variant("ours new", ours, own, (count, 2 * count), requests, fresh=True),
-                _variant("scepserver kept", peer, theirs, (0, 2 * count), requests),
-                _variant("scepserver new", peer, theirs, (count, 2 * count), requests, fresh=True),
+                over_http("ours kept", ours, own, (0, 2 * count), requests),
+                over_http("ours new", ours, own, (count, 2 * count), requests, fresh=True),
+                over_http("scepserver kept", peer, theirs, (0, 2 * count), requests),
+                over_http("scepserver new", peer, theirs, (count, 2 * count), requests, fresh=True),
             ]
             found = rotate(variants, rounds)
-            _check_issued(home, 2 * count)
+            fleet.check_issued(home, 2 * count)
             lost = 1 - servers.issued_by_scepserver(place / "peer") / (2 * count)
     ratios = [
         found.ratio("G5 kept / scepserver", lambda c: c["ours kept"] / c["scepserver kept"], GOAL),
@@ -74,34 +71,6 @@ def main(rounds: int = 3, requests: int = 60, *, databases: fleet.Databases = fl
         found.yards("   SCEP enrollment, in yards", "ours kept"),
     ]
     write("enroll_scep", ratios, database=databases.name, lost_by_scepserver=lost, **found.facts())
-
-
-def _variant(
-    name: str,
-    served: servers.Served,
-    packed: Path,
-    members: tuple[int, int],
-    requests: int,
-    *,
-    fresh: bool = False,
-) -> Variant:
-    first, last = members
-    plan = Plan(
-        requests=str(packed),
-        first=first,
-        last=last,
-        connections=CONNECTIONS,
-        port=served.port("http"),
-        fresh=fresh,
-    )
-    return sending(name, served, plan, requests)
-
-
-def _check_issued(home: Home, wanted: int) -> None:
-    """Demand a certificate for every request: HTTP says 200 to a refusal too."""
-    found = fleet.certificates_of_devices(home)
-    if found != wanted:
-        raise BenchmarkFailed(f"{found} certificates were issued for {wanted} requests")
 
 
 def _ra(served: servers.Served) -> x509.Certificate:

@@ -6,13 +6,12 @@ Run: python -m benchmarks.est_codec [rounds]
 import sys
 from base64 import b64encode
 from collections.abc import Callable
-from time import perf_counter
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from benchmarks.measure import ratio, write
+from benchmarks.measure import write_best
 from protocols import pkcs10
 from protocols.est.handler import ESTExchange, ESTHandler
 from protocols.limits import check_der
@@ -26,20 +25,7 @@ REPETITIONS = 200
 
 def main(rounds: int = 20) -> None:
     """Print the best of several rounds, interleaved so that all meet the same noise."""
-    tasks = dict(_tasks())
-    best = dict.fromkeys(tasks, float("inf"))
-    for _ in range(rounds):
-        for name, task in tasks.items():
-            begin = perf_counter()
-            for _ in range(REPETITIONS):
-                task()
-            best[name] = min(best[name], (perf_counter() - begin) / REPETITIONS)
-    yard = best["yard: P-256 sign and verify"]
-    write(
-        "est_codec",
-        [ratio(f"{name}, in yards", [seconds / yard]) for name, seconds in best.items()],
-        microseconds={name: round(seconds * 1e6, 1) for name, seconds in best.items()},
-    )
+    write_best("est_codec", dict(_tasks()), rounds, REPETITIONS)
 
 
 def _tasks() -> list[tuple[str, Callable[[], object]]]:

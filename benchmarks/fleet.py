@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from benchmarks.driving import BenchmarkFailed
 from benchmarks.load import pack, unpack
 from enroll.credentials import new_one_time_code
 from enroll.device import new_id
@@ -82,15 +83,16 @@ def populate(home: Home, first: int, last: int) -> None:
     asyncio.run(_populate(home, first, last))
 
 
-def certificates_of_devices(home: Home) -> int:
-    """Count what was issued to devices."""
+def check_issued(home: Home, wanted: int) -> None:
+    """Demand so many certificates of devices: HTTP says 200 to a refusal too."""
     url = load_config(home.configuration).database.url.get_secret_value()
     engine = sa.create_engine(home.database_url(url))
     query = sa.select(sa.func.count()).where(certificates.c.device_id.is_not(None))
     with engine.connect() as reading:
         found = int(reading.execute(query).scalar_one())
     engine.dispose()
-    return found
+    if found != wanted:
+        raise BenchmarkFailed(f"{found} certificates were issued for {wanted} requests")
 
 
 async def _populate(home: Home, first: int, last: int) -> None:

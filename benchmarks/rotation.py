@@ -4,12 +4,14 @@ import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmarks.driving import Drive, drive
 from benchmarks.load import Plan
 from benchmarks.measure import Ratio, ratio, yard
 from benchmarks.servers import Served
 
+HTTP_CONNECTIONS = 8
 OUTLIER = 1.25
 """A round whose yard is this much off the median is of another machine than the rest."""
 
@@ -30,6 +32,28 @@ def sending(name: str, served: Served, plan: Plan, requests: int) -> Variant:
         return drive(replace(plan, first=first, last=first + requests), served.cpu)
 
     return Variant(name=name, drive=run)
+
+
+def over_http(
+    name: str,
+    served: Served,
+    packed: Path,
+    members: tuple[int, int],
+    requests: int,
+    *,
+    fresh: bool = False,
+) -> Variant:
+    """Send packed requests over plain HTTP, from the first of the members to the last."""
+    first, last = members
+    plan = Plan(
+        requests=str(packed),
+        first=first,
+        last=last,
+        connections=HTTP_CONNECTIONS,
+        port=served.port("http"),
+        fresh=fresh,
+    )
+    return sending(name, served, plan, requests)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
