@@ -263,6 +263,48 @@ async def test_scep_56_the_ra_of_a_retired_ca_is_none(installation: Installation
         assert left == beside[:1]
 
 
+async def test_scep_56_a_ca_that_is_retired_at_once_leaves_the_next_ra_to_serve(
+    installation: Installation,
+) -> None:
+    a_published_next_ca(installation)
+    async with opened(installation, a_clock()) as (works, ra, next_ca, services):
+        await ra.refresh()
+        await next_ca.refresh()
+        _, coming = services.registration_authorities()
+        installation.run("issuer", "rollover", "activate")
+        installation.run("issuer", "rollover", "retire", "--yes")
+        works.follow_succession()
+
+        (at_once,) = services.registration_authorities()
+        shown = asked(services, "GetCACert")
+        await ra.refresh()
+        then, beside = services.registration_authorities()
+
+        assert at_once.certificate == beside.certificate == coming.certificate
+        assert (at_once.issuer, then.issuer) == (None, None)
+        assert at_once.certificate in pkcs7.load_der_pkcs7_certificates(shown.body)
+        assert then.certificate != coming.certificate
+
+
+async def test_scep_30_a_record_that_is_written_again_keeps_the_next_ca_told(
+    installation: Installation,
+) -> None:
+    a_published_next_ca(installation)
+    clock = a_clock()
+    async with opened(installation, clock) as (works, ra, next_ca, services):
+        await ra.refresh()
+        await next_ca.refresh()
+        clock.advance(timedelta(seconds=4))
+        await next_ca.refresh()
+        record = Home(installation.home).issuers
+        write_public(record, record.read_bytes())
+
+        assert works.follow_succession()
+        await next_ca.refresh()
+
+        assert asked(services, "GetNextCACert").status == 200
+
+
 async def test_scep_30_a_published_next_ca_is_shown_by_get_ca_cert(
     installation: Installation,
 ) -> None:
