@@ -26,7 +26,10 @@ warnings.filterwarnings("ignore", message="Attribute's length must be", category
 
 def read_name(name: bytes) -> x509.Name:
     """Read one Name, which must have passed `check_der`. Raises ValueError."""
-    return _carry(name, b"").subject
+    try:
+        return _carry(name, b"").subject
+    except TypeError as error:  # A BIT STRING that is no uniqueIdentifier.
+        raise ValueError(str(error)) from error
 
 
 def read_general_names(names: bytes) -> tuple[x509.GeneralName, ...]:

@@ -191,7 +191,7 @@ def _is_of(header: PKIHeader, certificate: x509.Certificate) -> bool:
         certificate.issuer.public_bytes()
         if certificate.subject.public_bytes() != header.sender_name:
             return False
-    except ValueError:
+    except (ValueError, TypeError):
         return False
     found = subject_key_identifier(certificate)
     return header.sender_kid is None or found in {None, header.sender_kid}

@@ -262,10 +262,11 @@ def test_cmp_P4_a_certificate_whose_usage_is_no_signature_is_refused(purpose: by
     assert bit is FailInfo.BAD_MESSAGE_CHECK
 
 
-def test_cmp_P4_a_certificate_whose_issuer_cannot_be_read_signs_nothing() -> None:
+@pytest.mark.parametrize("value", [b"\x0c\x02\xff\xff", b"\x03\x02\x00\x00"])
+def test_cmp_P4_a_certificate_whose_issuer_cannot_be_read_signs_nothing(value: bytes) -> None:
     signer = a_signer()
     (octets,) = signer.extra_certs
-    broken_name = octets.replace(b"\x0c\x02CA", b"\x0c\x02\xff\xff", 1)
+    broken_name = octets.replace(b"\x0c\x02CA", value, 1)
     old = sequence(tlv(0xA4, a_name("CA").public_bytes()), integer(1))
     content = sequence(a_crm(number=0, controls=[(OLD_CERT_ID, old)]))
 
