@@ -9,7 +9,7 @@ from enroll.request import Acknowledgement, Confirmation, PollRequest
 from enroll.result import EnrollmentResult, Rejected
 from protocols.cmp.enrollments import Asked
 from protocols.cmp.exchanges import CertificateExchange, key_for
-from protocols.cmp.followups import reference_of, turn_of
+from protocols.cmp.followups import reference_of, rejection_in, turn_of
 from protocols.cmp.messages import POPODecKeyRespContent
 from protocols.cmp.nonces import SenderNonces
 from protocols.cmp.reply import Reply
@@ -60,13 +60,7 @@ def open_response(
     expected = nonces.challenge(header.recip_nonce or b"", header.transaction_id or b"")
     if not hmac.compare_digest(asked.body.numbers[0], expected):
         return FailedChallenge(
-            request=Confirmation(
-                origin=asked.origin,
-                reference=reference_of(asked),
-                accepted=False,
-                is_about=lambda _: True,
-                credentials=(asked.sender.credential,),
-            ),
+            request=rejection_in(asked),
             reply=asked.reply,
             sender=asked.sender,
         )

@@ -103,15 +103,20 @@ def open_ending(asked: Asked, nonces: SenderNonces) -> EndingExchange:
     """Take a client's error for a rejection of what it was given (RFC 9810 §5.3.21)."""
     turn_of(asked, nonces, waiting=None)
     return EndingExchange(
-        request=Confirmation(
-            origin=asked.origin,
-            reference=reference_of(asked),
-            accepted=False,
-            is_about=lambda _: True,
-            credentials=(asked.sender.credential,),
-        ),
+        request=rejection_in(asked),
         reply=asked.reply,
         sender=asked.sender,
+    )
+
+
+def rejection_in(asked: Asked) -> Confirmation:
+    """Take a message for its sender's word that what the transaction gave is rejected."""
+    return Confirmation(
+        origin=asked.origin,
+        reference=reference_of(asked),
+        accepted=False,
+        is_about=lambda _: True,
+        credentials=(asked.sender.credential,),
     )
 
 

@@ -83,11 +83,6 @@ def mac_holds(message: PKIMessage, key: MACKey) -> bool:
     )
 
 
-def verify_mac(message: PKIMessage, secret: bytes) -> bool:
-    """Tell whether the message's MAC was made with this secret. Raises as `derive_mac_key`."""
-    return mac_holds(message, derive_mac_key(message, secret))
-
-
 def verify_signature(message: PKIMessage, certificate: x509.Certificate) -> None:
     """Verify that the key of this certificate signed the message, and nothing else about it.
 

@@ -13,7 +13,7 @@ from protocols.cmp.decode import decode
 from protocols.cmp.encode import directory_name
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType
-from protocols.cmp.protection import Signer, verify_mac, verify_signature
+from protocols.cmp.protection import Signer, verify_signature
 from protocols.wire import WireResponse
 from tests.interop.test_cmp import (
     by_certificate,
@@ -26,7 +26,7 @@ from tests.interop.test_cmp import (
     state_of,
     succeeded,
 )
-from tests.support.cmp import a_header, a_message, pbm
+from tests.support.cmp import a_header, a_message, pbm, verify_mac
 from tests.support.cmp_conversation import FAIL_INFO, Answered, read
 from tests.support.crmf import a_crm
 from tests.support.csr import a_name, sequence

@@ -21,9 +21,9 @@ from enroll.result import Rejected
 from protocols.cmp.encode import MEDIA_TYPE, directory_name, encode_message
 from protocols.cmp.handler import CMPHandler
 from protocols.cmp.macs import derive_key
-from protocols.cmp.messages import BodyType, PKIHeader
+from protocols.cmp.messages import BodyType, PKIHeader, PKIMessage
 from protocols.cmp.nonces import SenderNonces
-from protocols.cmp.protection import Protection, Signer
+from protocols.cmp.protection import Protection, Signer, derive_mac_key, mac_holds
 from protocols.cmp.refusals import FaultExchange
 from protocols.cmp.support_values import CRLSource, RootUpdate
 from protocols.wire import WireRequest, WireResponse
@@ -111,6 +111,11 @@ def a_message(
         protection or derive_key(pbm(), SECRET),
         extra_certs,
     )
+
+
+def verify_mac(message: PKIMessage, secret: bytes) -> bool:
+    """Tell whether the message's MAC was made with this secret. Raises as `derive_mac_key`."""
+    return mac_holds(message, derive_mac_key(message, secret))
 
 
 def check_form(message: bytes, form: Any = rfc4210) -> Any:

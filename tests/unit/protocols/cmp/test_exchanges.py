@@ -12,9 +12,9 @@ from enroll.profiles import Approval
 from protocols.cmp.decode import decode
 from protocols.cmp.macs import derive_key
 from protocols.cmp.messages import BodyType
-from protocols.cmp.protection import mac_holds, verify_mac, verify_signature
+from protocols.cmp.protection import mac_holds, verify_signature
 from tests.support.builders import a_group, a_policy
-from tests.support.cmp import SECRET, integer, pbm, pbmac1
+from tests.support.cmp import SECRET, integer, pbm, pbmac1, verify_mac
 from tests.support.cmp_conversation import (
     FAIL_INFO,
     Answered,

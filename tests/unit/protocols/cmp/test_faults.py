@@ -9,9 +9,18 @@ from protocols import der
 from protocols.cmp.decode import decode
 from protocols.cmp.encode import directory_name
 from protocols.cmp.messages import BodyType
-from protocols.cmp.protection import verify_mac, verify_signature
+from protocols.cmp.protection import verify_signature
 from protocols.cmp.salvage import salvage_header
-from tests.support.cmp import HMAC_SHA256, SHA256, a_certificate, from_client, integer, pbm, pbmac1
+from tests.support.cmp import (
+    HMAC_SHA256,
+    SHA256,
+    a_certificate,
+    from_client,
+    integer,
+    pbm,
+    pbmac1,
+    verify_mac,
+)
 from tests.support.cmp_conversation import (
     FAIL_INFO,
     Answered,

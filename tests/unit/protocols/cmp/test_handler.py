@@ -13,7 +13,7 @@ from protocols.cmp.decode import decode
 from protocols.cmp.encode import directory_name
 from protocols.cmp.exchanges import CertificateExchange
 from protocols.cmp.messages import NULL_NAME, BodyType, FailInfo
-from protocols.cmp.protection import verify_mac, verify_signature
+from protocols.cmp.protection import verify_signature
 from protocols.wire import ProtocolViolation, TransportFault, WireRequest
 from tests.support.cmp import (
     CORPUS,
@@ -30,6 +30,7 @@ from tests.support.cmp import (
     integer,
     pbm,
     refusal,
+    verify_mac,
 )
 from tests.support.crmf import a_crm
 from tests.support.csr import a_key, a_name, sequence, tlv

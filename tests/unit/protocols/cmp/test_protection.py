@@ -21,7 +21,6 @@ from protocols.cmp.protection import (
     derive_mac_key,
     is_mac,
     mac_holds,
-    verify_mac,
     verify_signature,
 )
 from protocols.cms.digests import Digest
@@ -43,6 +42,7 @@ from tests.support.cmp import (
     integer,
     pbm,
     pbmac1,
+    verify_mac,
 )
 from tests.support.csr import (
     ECDSA_SHA1,
